@@ -1,0 +1,108 @@
+"""Intensities to [0, 1], slices to the model's input size, and the way back for masks and maps.
+
+Training and analysis both call these functions and no others, so that the two cannot drift apart.
+
+Geometry: a slice is padded symmetrically to a square and the square is resized by pixel centers, so
+neither direction shifts the picture. Images are resized by area-aware bilinear interpolation, masks by
+nearest neighbour.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Shape = tuple[int, int]
+T = TypeVar("T", bound=np.generic)
+
+
+def to_unit_range(image: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Scale a slice linearly so that its smallest value becomes 0 and its largest 1.
+
+    Args:
+        image: (rows, columns), any real type and range.
+
+    Returns:
+        (rows, columns) in [0, 1]; all zeros where the slice is constant.
+
+    Raises:
+        ValueError: ``image`` isn't two-dimensional, is empty, or holds NaN or infinity.
+    """
+    if image.ndim != 2 or image.size == 0:
+        raise ValueError(f"expected one slice (rows, columns), got shape {image.shape}")
+    exact = np.float32 if np.can_cast(image.dtype, np.float32) else np.float64
+    values = image.astype(exact)
+    low, high = values.min(), values.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("expected finite pixel values, got NaN or infinity")
+    if high == low:
+        return np.zeros(image.shape, dtype=np.float32)
+    values /= max(abs(low), abs(high))  # keeps the difference below finite whatever the range
+    low, high = values.min(), values.max()
+    return ((values - low) / (high - low)).astype(np.float32, copy=False)
+
+
+def prepare_image(image: NDArray[np.generic], size: int) -> NDArray[np.float32]:
+    """A slice as the models see it.
+
+    Args:
+        image: (rows, columns), any real type and range.
+        size: Width and height of the model's input, in pixels.
+
+    Returns:
+        (size, size) in [0, 1].
+    """
+    square = _pad_to_square(to_unit_range(image))
+    resized = Image.fromarray(square).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized, dtype=np.float32)
+
+
+def prepare_mask(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """A mask in the geometry of `prepare_image`, by nearest neighbour: (rows, columns) to (size, size)."""
+    picture = Image.fromarray(_pad_to_square(mask).astype(np.uint8))
+    return np.asarray(picture.resize((size, size), Image.Resampling.NEAREST)).astype(np.bool_)
+
+
+def restore_mask(mask: NDArray[np.bool_], shape: Shape) -> NDArray[np.bool_]:
+    """The inverse of `prepare_mask`: (size, size) to ``shape``, the slice's own (rows, columns).
+
+    The mask's edge is interpolated, which follows the true outline more closely than repeating pixels does.
+    """
+    return restore_map(mask.astype(np.float32), shape) >= 0.5
+
+
+def restore_map(values: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
+    """Bring a map of probabilities back to the slice's own pixels, by bilinear interpolation.
+
+    Args:
+        values: (size, size), in the geometry of `prepare_image`.
+        shape: The slice's own (rows, columns).
+
+    Returns:
+        ``shape``, within the range of ``values``.
+    """
+    side = max(shape)
+    resized = Image.fromarray(values).resize((side, side), Image.Resampling.BILINEAR)
+    return _crop_from_square(np.asarray(resized, dtype=np.float32), shape)
+
+
+def _margins(shape: Shape) -> Shape:
+    side = max(shape)
+    return (side - shape[0]) // 2, (side - shape[1]) // 2
+
+
+def _pad_to_square(array: NDArray[T]) -> NDArray[T]:
+    rows, columns = array.shape
+    if rows == columns:
+        return array
+    top, left = _margins((rows, columns))
+    square = np.zeros((max(array.shape),) * 2, dtype=array.dtype)
+    square[top : top + rows, left : left + columns] = array
+    return square
+
+
+def _crop_from_square(square: NDArray[T], shape: Shape) -> NDArray[T]:
+    top, left = _margins(shape)
+    return square[top : top + shape[0], left : left + shape[1]]
+
