@@ -1,14 +1,14 @@
 """The dataset decoded once, then memory-mapped: an epoch reads no HDF5.
 
 The cache is a folder with ``images.raw`` (each slice's pixels as stored, at a multiple of 8 bytes),
-``masks.raw`` (one bit a pixel, each slice at a whole byte) and ``index.json``, which records size and modification time of every file it came from. When a file was
-added, removed or changed since, the cache is stale and made again.
+``masks.raw`` (one bit a pixel, each slice at a whole byte) and ``index.json``, which records size and
+modification time of every file it came from. When a file was added, removed or changed since, the cache is
+stale and made again.
 """
 
 import json
-import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from tumorlens.dataset.files import CACHE_FOLDER, fold_of, folds_file, read_folds, slice_files
 from tumorlens.dataset.record import SliceRecord, read_record
 from tumorlens.errors import TumorlensError
-from tumorlens.scan.matlab import FIELD_OF_VIEW_MM
+from tumorlens.scan.matlab import pixel_spacing
 from tumorlens.tumor_type import TumorType
 
 _FORMAT = 1
 _IMAGES = "images.raw"
 _MASKS = "masks.raw"
+_INDEX = "index.json"
 _SHOWN_PROBLEMS = 5
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
@@ -59,7 +60,7 @@ class SliceEntry:
     @property
     def spacing(self) -> float:
         """Distance between pixel centers in mm."""
-        return FIELD_OF_VIEW_MM / max(self.shape)
+        return pixel_spacing(self.shape)
 
     @property
     def image_bytes(self) -> int:
@@ -78,6 +79,7 @@ class TumorDataset:
     def __init__(self, root: Path, entries: list[SliceEntry], folder: Path) -> None:
         self.root = root
         self.entries = entries
+        self.folder = folder
         self._images = np.memmap(folder / _IMAGES, dtype=np.uint8, mode="r")
         self._masks = np.memmap(folder / _MASKS, dtype=np.uint8, mode="r")
         self._image_starts = np.cumsum([0, *(entry.image_bytes for entry in entries)])
@@ -107,7 +109,9 @@ class TumorDataset:
             TumorlensError: The dataset holds no such file.
         """
         if file not in self._position:
-            raise TumorlensError(f"{self.root}: expected the slice {file}, found none; is this the dataset of the run?")
+            raise TumorlensError(
+                f"{self.root}: expected the slice {file}, found none; is this the dataset of the run?"
+            )
         return self._position[file]
 
 
@@ -121,7 +125,8 @@ def open_dataset(root: Path, cache: Path | None = None, progress: Progress = ite
 
     Raises:
         TumorlensError: The folder is missing or empty, or holds a file that isn't a complete record; every
-            such file is named, up to the first few.
+            such file is named, up to the first few. Or the cache can't be written, or ``cache`` is a folder
+            with other things in it, which is left alone.
     """
     files = slice_files(root)
     folder = cache or root / CACHE_FOLDER
@@ -140,34 +145,65 @@ def _made_from(root: Path, files: list[Path]) -> list[list[object]]:
 
 
 def _read_index(folder: Path, made_from: list[list[object]]) -> list[SliceEntry] | None:
+    """The slices that an intact and up-to-date cache holds; None if it is anything else."""
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / _INDEX).read_text())
         if index["format"] != _FORMAT or index["made_from"] != made_from:
             return None
-        return [SliceEntry(**{**row, "label": TumorType(row["label"])}) for row in index["slices"]]
+        entries = [SliceEntry(**{**row, "label": TumorType(row["label"])}) for row in index["slices"]]
+        whole = (folder / _IMAGES).stat().st_size == sum(entry.image_bytes for entry in entries) and (
+            folder / _MASKS
+        ).stat().st_size == sum(entry.mask_bytes for entry in entries)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return entries if whole else None
 
 
 def _build(
     root: Path, files: list[Path], folder: Path, made_from: list[list[object]], progress: Progress
 ) -> list[SliceEntry]:
     """Decode every file into a new folder, then put it in the old one's place."""
+    _require_own(folder)
     partition = folds_file(root)
     folds = read_folds(partition) if partition else None
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+    building = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.partial")
     try:
+        building.mkdir(parents=True)
         entries = _decode(root, files, folds, building, progress)
         index = {"format": _FORMAT, "made_from": made_from, "slices": [asdict(entry) for entry in entries]}
-        (building / "index.json").write_text(json.dumps(index))
-        if folder.exists():
-            shutil.rmtree(folder)
-        building.replace(folder)
-    except BaseException:
+        (building / _INDEX).write_text(json.dumps(index))
+        _put_in_place(building, folder, made_from)
+    except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise TumorlensError(
+                f"{folder}: can't write the decoded copy of the dataset: {error.strerror}; "
+                "make room or choose another folder for the cache"
+            ) from error
         raise
     return entries
+
+
+def _require_own(folder: Path) -> None:
+    """Refuse to replace a folder that isn't a cache: it would be lost."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {_IMAGES, _MASKS, _INDEX}:
+        raise TumorlensError(
+            f"{folder}: expected a new or empty folder for the cache, got other things in it; choose another"
+        )
+
+
+def _put_in_place(building: Path, folder: Path, made_from: list[list[object]]) -> None:
+    """Swap the finished cache in; where another process was quicker with the same one, keep that."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    try:
+        building.replace(folder)
+    except OSError:
+        if _read_index(folder, made_from) is None:
+            raise
+        shutil.rmtree(building)
 
 
 def _decode(

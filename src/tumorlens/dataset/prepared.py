@@ -1,0 +1,61 @@
+"""The dataset at a model's input size, memory-mapped beside the cache, so that an epoch resizes nothing."""
+
+import hashlib
+import inspect
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens import preprocess
+from tumorlens.dataset.cache import TumorDataset
+
+
+@dataclass(frozen=True)
+class PreparedSlices:
+    """Every slice of a dataset as the models see it.
+
+    Attributes:
+        images: (slices, size, size) in [0, 1], by `preprocess.prepare_image`.
+        masks: (slices, size, size), True on the tumor, by `preprocess.prepare_mask`.
+    """
+
+    images: NDArray[np.float32]
+    masks: NDArray[np.bool_]
+
+
+def prepare_dataset(dataset: TumorDataset, size: int) -> PreparedSlices:
+    """Preprocess every slice once and keep the result in the dataset's cache.
+
+    The folder's name holds a hash of the preprocessing code: changed code never meets old slices.
+
+    Raises:
+        OSError: The cache can't be written.
+    """
+    code = hashlib.sha256(inspect.getsource(preprocess).encode()).hexdigest()[:12]
+    folder = dataset.folder / f"prepared-{size}-{code}"
+    if not folder.is_dir():
+        _build(dataset, size, folder)
+    return PreparedSlices(
+        np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "masks.npy", mmap_mode="r")
+    )
+
+
+def _build(dataset: TumorDataset, size: int, folder: Path) -> None:
+    building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+    shape = (len(dataset), size, size)
+    try:
+        images = np.lib.format.open_memmap(building / "images.npy", "w+", np.float32, shape)
+        masks = np.lib.format.open_memmap(building / "masks.npy", "w+", np.bool_, shape)
+        for position in range(len(dataset)):
+            images[position] = preprocess.prepare_image(dataset.image(position), size)
+            masks[position] = preprocess.prepare_mask(dataset.mask(position), size)
+        images.flush()
+        masks.flush()
+        building.replace(folder)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise

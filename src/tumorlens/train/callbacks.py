@@ -1,0 +1,118 @@
+"""What happens at the end of each epoch: the log, the best weights, the report, the checkpoint."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
+import pandas as pd
+import torch
+from lightning.fabric.utilities.types import _PATH
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from tumorlens import atomic
+from tumorlens.train.run import Run
+
+Report = Callable[[str], None]
+_VALUES = ("train_loss", "validation_loss", "train_score", "validation_score")
+
+
+class EpochLog(Callback):
+    """Keeps ``metrics.csv`` and the best weights up to date and reports each epoch in a line.
+
+    Its rows are part of the checkpoint, and both files are written before it: whenever a run is killed, the
+    resumed one writes the same rows and the same weights again.
+    """
+
+    def __init__(self, run: Run, score_name: str, slices: int, report: Report) -> None:
+        self.run = run
+        self.rows: list[dict[str, float]] = []
+        self._score_name = score_name
+        self._slices = slices
+        self._report = report
+        self._began = 0.0
+        self._trained = 0.0
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The row of the best epoch: highest validation score, then lowest validation loss, then earliest."""
+        return max(self.rows, key=lambda row: (row["validation_score"], -row["validation_loss"], -row["epoch"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.rows = state_dict["rows"]
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop the clock of the training part."""
+        self._trained = time.perf_counter() - self._began
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log the epoch and keep its weights if they are the best so far."""
+        values = {name: float(trainer.callback_metrics[name]) for name in _VALUES}
+        broken = [name for name, value in values.items() if value != value]  # noqa: PLR0124 - NaN
+        self.rows.append(
+            {
+                "epoch": trainer.current_epoch,
+                **values,
+                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "seconds": round(time.perf_counter() - self._began, 3),
+                "train_slices_per_second": round(self._slices / self._trained, 3),
+            }
+        )
+        if self.best is self.rows[-1]:
+            self.run.save_weights(pl_module.network)  # type: ignore[arg-type]
+        with atomic.replacing(self.run.metrics) as temporary:
+            pd.DataFrame(self.rows).to_csv(temporary, index=False)
+        self._report(self._line(trainer, broken))
+
+    def _line(self, trainer: L.Trainer, broken: list[str]) -> str:
+        row = self.rows[-1]
+        left = row["seconds"] * ((trainer.max_epochs or 0) - len(self.rows))
+        best = ", best so far" if self.best is row else ""
+        warning = f"; {', '.join(broken)} is not a number" if broken else ""
+        return (
+            f"epoch {len(self.rows)}/{trainer.max_epochs}: "
+            f"loss {row['train_loss']:.4f} train, {row['validation_loss']:.4f} validation; "
+            f"{self._score_name} {row['train_score']:.4f} train, {row['validation_score']:.4f} validation{best}; "
+            f"{row['seconds']:.0f} s, about {left / 60:.0f} min left{warning}"
+        )
+
+
+class PatienceInLastPhase(EarlyStopping):
+    """Stops when the validation score hasn't improved for some epochs, counted within the last phase."""
+
+    def __init__(self, patience: int, first_epoch: int) -> None:
+        super().__init__(monitor="validation_score", mode="max", patience=patience, check_on_train_epoch_end=True)
+        self._first_epoch = first_epoch
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count from the last phase's first epoch on."""
+        if trainer.current_epoch >= self._first_epoch:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints that appear whole or not at all, and that are read without unpickling code."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None) -> None:  # noqa: ANN401
+        """Write a checkpoint beside its place, then put it there."""
+        del storage_options
+        with atomic.replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(
+        self, path: _PATH, map_location: Any = None, weights_only: bool | None = None  # noqa: ANN401
+    ) -> dict[str, Any]:
+        """Read tensors and plain values; anything else is refused."""
+        del weights_only
+        return torch.load(path, map_location=map_location or "cpu", weights_only=True)  # type: ignore[no-any-return]

@@ -1,0 +1,139 @@
+"""From a dataset and a split to batches, the same whatever process makes them and wherever training resumes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from tumorlens.dataset import TumorDataset
+from tumorlens.dataset.prepared import PreparedSlices, prepare_dataset
+from tumorlens.train.augmentation import Augmentation
+from tumorlens.train.recipe import Recipe
+from tumorlens.train.split import Side, Split
+
+
+class Batch(NamedTuple):
+    """What a network learns from.
+
+    Attributes:
+        image: (n, 1, size, size) in [0, 1].
+        mask: (n, 1, size, size), booleans.
+        label: (n,), class index 0 to 2.
+    """
+
+    image: Tensor
+    mask: Tensor
+    label: Tensor
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A slice in an epoch; together with the recipe's seed it decides the slice's augmentation."""
+
+    position: int
+    epoch: int
+
+
+class EpochSampler(Sampler[Draw]):
+    """Every slice once an epoch, in an order that only the seed and the epoch decide."""
+
+    def __init__(self, positions: list[int], seed: int) -> None:
+        self._positions = positions
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's order; Lightning calls this."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __iter__(self) -> Iterator[Draw]:
+        generator = torch.Generator().manual_seed(_mix(self._seed, self._epoch))
+        for index in torch.randperm(len(self._positions), generator=generator).tolist():
+            yield Draw(self._positions[index], self._epoch)
+
+
+class SliceDataset(Dataset[Batch]):
+    """Slices by `Draw`; augmented where an augmentation is given."""
+
+    def __init__(
+        self, prepared: PreparedSlices, labels: list[int], augmentation: Augmentation | None, seed: int
+    ) -> None:
+        self._prepared = prepared
+        self._labels = labels
+        self._augmentation = augmentation
+        self._seed = seed
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        image = torch.tensor(self._prepared.images[draw.position]).unsqueeze(0)
+        mask = torch.tensor(self._prepared.masks[draw.position]).unsqueeze(0)
+        if self._augmentation is not None:
+            image, mask = self._augmentation(image, mask, _mix(self._seed, draw.epoch, draw.position))
+        return Batch(image, mask, torch.tensor(self._labels[draw.position]))
+
+
+class SliceDataModule(L.LightningDataModule):
+    """Batches of a split's training and validation slices."""
+
+    def __init__(self, dataset: TumorDataset, split: Split, recipe: Recipe) -> None:
+        super().__init__()
+        self._recipe = recipe
+        self._prepared = prepare_dataset(dataset, recipe.size)
+        self._labels = [entry.label.class_index for entry in dataset.entries]
+        self._positions = {side: split.positions(dataset, side) for side in Side}
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps an epoch."""
+        return -(-len(self._positions[Side.TRAIN]) // self._recipe.training.batch_size)
+
+    def slices(self, side: Side) -> int:
+        """How many slices a side has."""
+        return len(self._positions[side])
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Augmented, in a new order every epoch."""
+        training = self._recipe.training
+        dataset = SliceDataset(
+            self._prepared, self._labels, Augmentation(self._recipe.augmentation, self._recipe.size), training.seed
+        )
+        sampler = EpochSampler(self._positions[Side.TRAIN], training.seed)
+        return self._loader(dataset, sampler, training.workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """As they are, in the dataset's order."""
+        dataset = SliceDataset(self._prepared, self._labels, None, 0)
+        return self._loader(dataset, [Draw(position, 0) for position in self._positions[Side.VALIDATION]], 0)
+
+    def _loader(self, dataset: SliceDataset, sampler: EpochSampler | list[Draw], workers: int) -> DataLoader[Batch]:
+        return DataLoader(
+            dataset,
+            batch_size=self._recipe.training.batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator().manual_seed(0),
+            worker_init_fn=_one_thread,
+        )
+
+
+def _one_thread(worker: int) -> None:
+    """Augmentation in a worker stays off the cores that train."""
+    del worker
+    torch.set_num_threads(1)
+
+
+def _mix(*numbers: int) -> int:
+    """One seed from several, alike on every platform; neighbours give unrelated seeds (FNV-1a, 63 bits)."""
+    mixed = 0xCBF29CE484222325
+    for number in numbers:
+        for byte in number.to_bytes(8, "little", signed=True):
+            mixed = ((mixed ^ byte) * 0x100000001B3) % 2**64
+    return mixed % 2**63

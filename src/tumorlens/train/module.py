@@ -1,0 +1,176 @@
+"""What a network minimises, how its learning rate moves, and what is frozen when."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
+import torch
+from monai.losses import DiceLoss
+from monai.metrics import compute_dice
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from tumorlens.model.encoder import last_block
+from tumorlens.tumor_type import TumorType
+from tumorlens.train.datamodule import Batch
+from tumorlens.train.recipe import ClassificationRecipe, PhaseRecipe, Recipe, SegmentationRecipe
+
+
+class TumorModule(L.LightningModule):
+    """What both tasks share: phases, AdamW, the learning rate, the log.
+
+    Everything random in an epoch follows from the recipe's seed and the epoch's number, so that a resumed
+    run ends where an uninterrupted one does.
+    """
+
+    score_name: str
+
+    def __init__(self, network: nn.Module, recipe: Recipe, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.recipe = recipe
+        self.steps_per_epoch = steps_per_epoch
+
+    @abstractmethod
+    def loss_and_score(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The mean loss and the mean score of a batch, both scalars."""
+
+    def on_train_epoch_start(self) -> None:
+        """Seed the epoch and freeze what its phase freezes."""
+        torch.manual_seed(self.recipe.training.seed * 1_000_003 + self.current_epoch)
+        phase, _ = phase_at(self.recipe.training.phases, self.current_epoch)
+        freeze(self.network, phase)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of the optimizer."""
+        del batch_idx
+        return self._logged("train", batch)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss and score of slices never trained on."""
+        del batch_idx
+        self._logged("validation", batch)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type is as wide
+        """AdamW on every weight, its learning rate set step by step; no decay on biases and norms."""
+        decayed, free = [], []
+        for parameter in self.network.parameters():
+            (decayed if parameter.ndim > 1 else free).append(parameter)
+        groups = [
+            {"params": decayed, "weight_decay": self.recipe.training.weight_decay},
+            {"params": free, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=1.0)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate(self.recipe.training.phases, step / self.steps_per_epoch)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _logged(self, side: str, batch: Batch) -> Tensor:
+        loss, score = self.loss_and_score(batch)
+        values = {f"{side}_loss": loss.detach(), f"{side}_score": score}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.image), sync_dist=True)
+        return loss
+
+
+class SegmentationModule(TumorModule):
+    """Binary cross-entropy plus Dice loss; scored by the mean Dice of the slices, at the model's size.
+
+    Empty-mask policy: a slice where truth and prediction are both empty scores 1, where one is, 0.
+    """
+
+    score_name = "Dice"
+    recipe: SegmentationRecipe
+
+    def __init__(self, network: nn.Module, recipe: SegmentationRecipe, steps_per_epoch: int) -> None:
+        super().__init__(network, recipe, steps_per_epoch)
+        self._dice_loss = DiceLoss(sigmoid=True)
+
+    def loss_and_score(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """See `TumorModule.loss_and_score`."""
+        logits = self.network(batch.image)
+        loss = segmentation_loss(logits.float(), batch.mask, self.recipe, self._dice_loss)
+        dice = compute_dice((logits > 0).float(), batch.mask.float(), ignore_empty=False)
+        return loss, dice.mean()
+
+
+class ClassificationModule(TumorModule):
+    """Cross-entropy; scored by accuracy."""
+
+    score_name = "accuracy"
+    recipe: ClassificationRecipe
+
+    def loss_and_score(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """See `TumorModule.loss_and_score`."""
+        logits = self.network(batch.image).float()
+        loss = functional.cross_entropy(logits, batch.label, label_smoothing=self.recipe.loss.label_smoothing)
+        accuracy = multiclass_accuracy(logits, batch.label, num_classes=len(TumorType), average="micro")
+        return loss, accuracy
+
+
+def segmentation_loss(logits: Tensor, mask: Tensor, recipe: SegmentationRecipe, dice_loss: DiceLoss) -> Tensor:
+    """Binary cross-entropy plus Dice loss, weighted as the recipe says.
+
+    Args:
+        logits: (n, 1, rows, columns).
+        mask: The same shape, booleans.
+        recipe: Holds the two weights.
+        dice_loss: MONAI's, on logits; one Dice a slice, then their mean.
+    """
+    target = mask.to(logits.dtype)
+    cross_entropy = functional.binary_cross_entropy_with_logits(logits, target)
+    loss: Tensor = recipe.loss.cross_entropy * cross_entropy + recipe.loss.dice * dice_loss(logits, target)
+    return loss
+
+
+def phase_at(phases: tuple[PhaseRecipe, ...], epoch: float) -> tuple[PhaseRecipe, float]:
+    """The phase that an epoch is in, and how many epochs of that phase are over.
+
+    Past the end it is the last phase, at its end.
+    """
+    passed = epoch
+    for phase in phases[:-1]:
+        if passed < phase.epochs:
+            return phase, passed
+        passed -= phase.epochs
+    return phases[-1], min(passed, phases[-1].epochs)
+
+
+def learning_rate(phases: tuple[PhaseRecipe, ...], epoch: float) -> float:
+    """The learning rate at a moment of training, ``epoch`` counted in fractions."""
+    phase, passed = phase_at(phases, epoch)
+    if passed < phase.warmup_epochs:
+        return phase.learning_rate * max(passed / phase.warmup_epochs, 1e-3)
+    if phase.schedule == "constant":
+        return phase.learning_rate
+    share = (passed - phase.warmup_epochs) / max(phase.epochs - phase.warmup_epochs, 1e-9)
+    return phase.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+def freeze(network: nn.Module, phase: PhaseRecipe) -> None:
+    """Make trainable what a phase trains and freeze the rest; frozen batch norms keep their statistics.
+
+    Frozen parts are set to evaluation mode, so that neither their batch norms nor their dropout act as in
+    training.
+    """
+    network.train()
+    network.requires_grad_(True)
+    if phase.trainable == "all":
+        return
+    network.requires_grad_(False)
+    network.eval()
+    for part in _trained_parts(network, phase):
+        part.requires_grad_(True)
+        part.train()
+
+
+def _trained_parts(network: nn.Module, phase: PhaseRecipe) -> Iterator[nn.Module]:
+    """Everything behind the encoder, and with it the encoder's last block where the phase says so."""
+    for name, part in network.named_children():
+        if name != "encoder":
+            yield part
+        elif phase.trainable == "last-block":
+            yield from last_block(part)

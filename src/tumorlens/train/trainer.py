@@ -1,0 +1,147 @@
+"""`train`: a recipe, a dataset and a folder in, a finished run out."""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from tumorlens.dataset import TumorDataset
+from tumorlens.errors import TumorlensError
+from tumorlens.model.weights import EncoderWeights, resolve_weights
+from tumorlens.train.build import build_network
+from tumorlens.train.callbacks import AtomicCheckpoints, EpochLog, PatienceInLastPhase, Report
+from tumorlens.train.datamodule import SliceDataModule
+from tumorlens.train.module import ClassificationModule, SegmentationModule, TumorModule
+from tumorlens.train.recipe import Recipe, SegmentationRecipe
+from tumorlens.train.run import Run
+from tumorlens.train.split import Side, Split, make_split
+
+
+def train(
+    recipe: Recipe,
+    dataset: TumorDataset,
+    folder: Path,
+    *,
+    split: Split | None = None,
+    resume: bool = False,
+    report: Report = print,
+) -> Run:
+    """Train a model, or go on with one that was interrupted.
+
+    Args:
+        recipe: What to train and how.
+        dataset: What to train on.
+        folder: Where the run goes; new or empty, unless ``resume``.
+        split: Which slices are on which side; as the recipe says if None.
+        resume: Go on after the last whole epoch of the run in ``folder``; with none there, start.
+        report: Told in a line what is going on.
+
+    Returns:
+        The finished run. Resumed after a kill at any moment, it is the same as uninterrupted.
+
+    Raises:
+        TumorlensError: The folder holds another run, the weights can't be reached, or the split isn't possible.
+        OSError: The disk is full or can't be written.
+    """
+    _quiet()
+    run, weights = _open_run(recipe, dataset, folder, split, resume)
+    if run.is_finished:
+        report(f"{folder}: already trained to its end")
+        return run
+    source = run.record.weights
+    report(f"{recipe.name}: {recipe.model.encoder} from {source['source'] if source else 'a random start'}")
+    data = SliceDataModule(dataset, run.split, recipe)
+    report(", ".join(f"{data.slices(side)} slices to {side}" for side in Side))
+    module = _module(recipe, weights, data.steps_per_epoch)
+    log = EpochLog(run, module.score_name, data.slices(Side.TRAIN), report)
+    checkpoint = run.last_checkpoint if run.last_checkpoint.is_file() else None
+    _fit(run, module, data, log, checkpoint)
+    run.finish(int(log.best["epoch"]), log.best["validation_score"])
+    report(f"best epoch {run.record.best_epoch}: validation {module.score_name} {run.record.best_score:.4f}")
+    return run
+
+
+def _open_run(
+    recipe: Recipe, dataset: TumorDataset, folder: Path, split: Split | None, resume: bool
+) -> tuple[Run, EncoderWeights | None]:
+    """The run in a folder, with the weights that it starts from where it starts."""
+    if (folder / "run.json").is_file():
+        if not resume:
+            raise TumorlensError(f"{folder}: expected an empty folder, found a run; go on with it by --resume")
+        run = Run(folder)
+        if run.recipe.model_dump(exclude={"training": {"workers"}}) != recipe.model_dump(exclude={"training": {"workers"}}):
+            raise TumorlensError(f"{folder}: expected the recipe that the run began with (recipe.yaml there), got another")
+        if run.is_finished or run.last_checkpoint.is_file():
+            return run, None
+        return run, resolve_weights(recipe.model.encoder, recipe.model.weights)
+    leftovers = {"recipe.yaml", "split.json"} if resume else set()
+    if folder.exists() and (not folder.is_dir() or {entry.name for entry in folder.iterdir()} - leftovers):
+        raise TumorlensError(f"{folder}: expected a new or empty folder, found other files in it")
+    split = split or make_split(dataset, recipe.split)
+    weights = resolve_weights(recipe.model.encoder, recipe.model.weights)
+    build_network(recipe, weights)  # an unfit encoder or unfit weights are told before anything is written
+    origin = {"source": weights.source, "sha256": weights.sha256} if weights else None
+    return Run.create(folder, recipe, split, dataset, origin), weights
+
+
+def _module(recipe: Recipe, weights: EncoderWeights | None, steps_per_epoch: int) -> TumorModule:
+    torch.manual_seed(recipe.training.seed)
+    network = build_network(recipe, weights)
+    if isinstance(recipe, SegmentationRecipe):
+        return SegmentationModule(network, recipe, steps_per_epoch)
+    return ClassificationModule(network, recipe, steps_per_epoch)
+
+
+def _fit(run: Run, module: TumorModule, data: SliceDataModule, log: EpochLog, checkpoint: Path | None) -> None:
+    training = run.recipe.training
+    callbacks: list[Callback] = [
+        log,
+        PatienceInLastPhase(training.patience, training.epochs - training.phases[-1].epochs),
+        ModelCheckpoint(
+            run.last_checkpoint.parent,
+            filename="last",
+            save_top_k=1,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        ),
+    ]
+    shows_progress = sys.stdout.isatty()
+    if shows_progress:
+        callbacks.append(RichProgressBar(leave=False))
+    trainer = L.Trainer(
+        default_root_dir=run.folder,
+        max_epochs=training.epochs,
+        accelerator="auto",
+        devices=1,
+        precision=_precision(training.precision),  # type: ignore[arg-type]
+        callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
+        logger=TensorBoardLogger(run.folder, name="", version="tensorboard"),
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        enable_progress_bar=shows_progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+
+
+def _precision(wanted: str) -> str:
+    if wanted == "auto":
+        if not torch.cuda.is_available():
+            return "32-true"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    return {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[wanted]
+
+
+def _quiet() -> None:
+    """Lightning's advice to its own developers isn't for the users of this program."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
