@@ -105,4 +105,3 @@ def _pad_to_square(array: NDArray[T]) -> NDArray[T]:
 def _crop_from_square(square: NDArray[T], shape: Shape) -> NDArray[T]:
     top, left = _margins(shape)
     return square[top : top + shape[0], left : left + shape[1]]
-

@@ -80,8 +80,6 @@ class TumorDataset:
         self.root = root
         self.entries = entries
         self.folder = folder
-        self._images = np.memmap(folder / _IMAGES, dtype=np.uint8, mode="r")
-        self._masks = np.memmap(folder / _MASKS, dtype=np.uint8, mode="r")
         self._image_starts = np.cumsum([0, *(entry.image_bytes for entry in entries)])
         self._mask_starts = np.cumsum([0, *(entry.mask_bytes for entry in entries)])
         self._position = {entry.file: position for position, entry in enumerate(entries)}
@@ -90,17 +88,17 @@ class TumorDataset:
         return len(self.entries)
 
     def image(self, position: int) -> NDArray[np.generic]:
-        """The stored pixels of a slice, (rows, columns)."""
-        entry, start = self.entries[position], self._image_starts[position]
-        size = entry.rows * entry.columns * np.dtype(entry.dtype).itemsize
-        return np.asarray(self._images[start : start + size]).view(entry.dtype).reshape(entry.shape)
+        """The stored pixels of a slice, (rows, columns), mapped for as long as the array lives."""
+        entry = self.entries[position]
+        start = int(self._image_starts[position])
+        return np.memmap(self.folder / _IMAGES, entry.dtype, "r", offset=start, shape=entry.shape)
 
     def mask(self, position: int) -> NDArray[np.bool_]:
         """The expert's outline of a slice, (rows, columns), True on the tumor."""
-        start, stop = self._mask_starts[position : position + 2]
         entry = self.entries[position]
-        bits = np.unpackbits(np.asarray(self._masks[start:stop]), count=entry.rows * entry.columns)
-        return bits.reshape(entry.shape).astype(np.bool_)
+        start = int(self._mask_starts[position])
+        bits = np.memmap(self.folder / _MASKS, np.uint8, "r", offset=start, shape=(entry.mask_bytes,))
+        return np.unpackbits(bits, count=entry.rows * entry.columns).reshape(entry.shape).astype(np.bool_)
 
     def position(self, file: str) -> int:
         """The position of a slice by its file name.
@@ -151,12 +149,11 @@ def _read_index(folder: Path, made_from: list[list[object]]) -> list[SliceEntry]
         if index["format"] != _FORMAT or index["made_from"] != made_from:
             return None
         entries = [SliceEntry(**{**row, "label": TumorType(row["label"])}) for row in index["slices"]]
-        whole = (folder / _IMAGES).stat().st_size == sum(entry.image_bytes for entry in entries) and (
-            folder / _MASKS
-        ).stat().st_size == sum(entry.mask_bytes for entry in entries)
+        sizes = [(folder / name).stat().st_size for name in (_IMAGES, _MASKS)]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return entries if whole else None
+    expected = [sum(entry.image_bytes for entry in entries), sum(entry.mask_bytes for entry in entries)]
+    return entries if sizes == expected else None
 
 
 def _build(
@@ -188,10 +185,15 @@ def _require_own(folder: Path) -> None:
     """Refuse to replace a folder that isn't a cache: it would be lost."""
     if not folder.exists():
         return
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {_IMAGES, _MASKS, _INDEX}:
+    if not folder.is_dir() or not all(_is_own(path.name) for path in folder.iterdir()):
         raise TumorlensError(
             f"{folder}: expected a new or empty folder for the cache, got other things in it; choose another"
         )
+
+
+def _is_own(name: str) -> bool:
+    """Whether a cache holds something of that name; `prepare_dataset` adds folders of its own."""
+    return name in (_IMAGES, _MASKS, _INDEX) or name.startswith("prepared-")
 
 
 def _put_in_place(building: Path, folder: Path, made_from: list[list[object]]) -> None:

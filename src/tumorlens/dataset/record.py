@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import TumorlensError
-from tumorlens.scan.matlab import FIELD_OF_VIEW_MM, MatlabSlice, read_matlab
+from tumorlens.scan.matlab import MatlabSlice, pixel_spacing, read_matlab
 from tumorlens.tumor_type import TumorType
 
 
@@ -32,7 +32,7 @@ class SliceRecord:
     @property
     def spacing(self) -> float:
         """Distance between pixel centers in mm."""
-        return FIELD_OF_VIEW_MM / max(self.image.shape)
+        return pixel_spacing(self.image.shape)
 
 
 def read_record(path: Path) -> SliceRecord:
@@ -47,7 +47,9 @@ def read_record(path: Path) -> SliceRecord:
     if not np.isfinite(stored.image).all():
         raise TumorlensError(f"{path.name}: expected finite pixel values, got NaN or infinity")
     border = np.empty((0, 2)) if stored.border is None else stored.border
-    return SliceRecord(stored.image, _mask(path, stored), _label(path, stored), _patient(path, stored), border)
+    return SliceRecord(
+        stored.image, _mask(path, stored), _label(path, stored), _patient(path, stored), border
+    )
 
 
 def _mask(path: Path, stored: MatlabSlice) -> NDArray[np.bool_]:

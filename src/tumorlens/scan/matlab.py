@@ -15,7 +15,14 @@ from tumorlens.errors import TumorlensError
 from tumorlens.scan.scan import Scan
 
 FIELD_OF_VIEW_MM = 512 * 0.49
-"""Width of a published slice: 512 pixels of 0.49 mm (Cheng et al. 2015); the 256-pixel slices show the same."""
+"""Width of a published slice: 512 pixels of 0.49 mm (Cheng et al. 2015); those of 256 show the same."""
+
+_VALUES_LIMIT = 1 << 26
+"""The most values read from one field, 8192 x 8192: a small file can declare any size."""
+
+
+# What h5py raises on damaged files; it maps no error of HDF5 to a class of its own.
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,11 @@ class MatlabSlice:
     border: NDArray[np.float64] | None
 
 
+def pixel_spacing(shape: tuple[int, ...]) -> float:
+    """Distance between pixel centers in mm of a published slice of (rows, columns)."""
+    return FIELD_OF_VIEW_MM / max(shape)
+
+
 def is_matlab(head: bytes) -> bool:
     """Whether a file's first bytes are those of an HDF5 file, bare or behind MATLAB's 512-byte header."""
     signature = b"\x89HDF\r\n\x1a\n"
@@ -54,22 +66,24 @@ def read_matlab(path: Path) -> MatlabSlice:
             return _read_group(path, file)
     except TumorlensError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except _DAMAGE as error:
         raise TumorlensError(f"{path.name}: {_what_it_is(path, error)}") from error
 
 
 def scan_from_matlab(path: Path) -> Scan:
     """Read a MATLAB v7.3 slice as a scan; its spacing follows from the published field of view."""
     image = read_matlab(path).image
-    spacing = FIELD_OF_VIEW_MM / max(image.shape)
+    if not np.isfinite(image).all():
+        raise TumorlensError(f"{path.name}: expected finite pixel values, got NaN or infinity; mend the file")
+    spacing = pixel_spacing(image.shape)
     return Scan(image[None], source=path, spacing=(spacing, spacing))
 
 
 def _read_group(path: Path, file: h5py.File) -> MatlabSlice:
-    group = file.get("cjdata")
+    group = _own(file, "cjdata")
     if not isinstance(group, h5py.Group) or not isinstance(group.get("image"), h5py.Dataset):
         raise TumorlensError(f"{path.name}: expected the variable cjdata with a field image, found none")
-    image = group["image"][()].T
+    image = _load(group, "image").T
     if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "iuf":
         raise TumorlensError(
             f"{path.name}: expected cjdata.image to be numbers (rows, columns), "
@@ -90,11 +104,25 @@ def _read_group(path: Path, file: h5py.File) -> MatlabSlice:
 
 def _values(group: h5py.Group, name: str) -> NDArray[np.generic] | None:
     """A field's numbers; None where it is missing or, as MATLAB marks it, empty."""
-    dataset = group.get(name)
+    dataset = _own(group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.attrs.get("MATLAB_empty", 0):
         return None
-    values = np.asarray(dataset[()])
+    values = _load(group, name)
     return values if values.size and values.dtype.kind in "iufb" else None
+
+
+def _own(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """A member that this very file holds: HDF5 can also point into any other file of the machine."""
+    return group.get(name) if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+
+
+def _load(group: h5py.Group, name: str) -> NDArray[np.generic]:
+    dataset = _own(group, name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise ValueError(f"cjdata.{name} lies in another file")
+    if (dataset.size or 0) > _VALUES_LIMIT:
+        raise ValueError(f"cjdata.{name} claims {dataset.size:,} values, more than any slice has")
+    return np.asarray(dataset[()])
 
 
 def _text(codes: NDArray[np.generic]) -> str | None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tumorlens.errors import TumorlensError
 from tumorlens.scan.scan import Scan
@@ -27,6 +27,9 @@ def scan_from_picture(path: Path) -> Scan:
         with Image.open(path, formats=_FORMATS) as picture:
             gray = picture if picture.mode.startswith(("I", "F")) else picture.convert("RGB").convert("L")
             pixels = np.asarray(gray)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise TumorlensError(f"{path}: expected a whole PNG or JPEG picture, but {error}") from error
+    except Exception as error:  # Pillow lets IndexError, struct.error and others of its parsers through
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise TumorlensError(
+            f"{path}: expected a whole PNG or JPEG picture, but {reason}; save it again"
+        ) from error
     return Scan(pixels[None], source=path)

@@ -1,0 +1,255 @@
+"""The command line: thin functions, one a command. Exit codes: 0 done, 1 some inputs failed, 2 a mistake."""
+
+import errno
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from tumorlens.errors import TumorlensError
+from tumorlens.version import __version__
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    help="Outline and name brain tumors on contrast-enhanced T1 MRI. Research use only; not a diagnosis.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+dataset_app = typer.Typer(help="Download, check and look at the dataset of Cheng et al.", no_args_is_help=True)
+app.add_typer(dataset_app, name="dataset")
+
+Data = Annotated[Path, typer.Option("--data", help="Folder with the dataset's .mat files.")]
+Cache = Annotated[
+    Path | None, typer.Option("--cache", help="Where the decoded copy lies; inside the data folder by default.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe's key, such as training.batch_size=8."),
+]
+RecipeName = Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake becomes one line and exit code 2."""
+    try:
+        app()
+    except TumorlensError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("tumorlens: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        _fail(_disk_words(error))
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"tumorlens {__version__}")
+        raise typer.Exit
+
+
+@dataset_app.command("download")
+def dataset_download(
+    folder: Annotated[Path, typer.Argument(help="Where the .mat files go.")],
+    api: Annotated[str | None, typer.Option(help="A server that answers like figshare's API.")] = None,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep the zips once unpacked.")] = False,
+) -> None:
+    """Download the 3064 published slices (about 0.9 GB), check them and unpack them; goes on where it stopped."""
+    from tumorlens.dataset.download import FIGSHARE_API, download
+
+    report = download(
+        folder, api or FIGSHARE_API, keep_archives=keep_archives, show_progress=sys.stderr.isatty()
+    )
+    print(f"{report.folder}: {len(report.fetched)} files downloaded, {len(report.kept)} were there already")
+
+
+@dataset_app.command("verify")
+def dataset_verify(folder: Annotated[Path, typer.Argument(help="Folder with the .mat files.")]) -> None:
+    """Read every file and compare with what was published; exit code 1 where something is missing or broken."""
+    from tumorlens.dataset.verify import verify
+
+    report = verify(folder, progress=_progress("reading"))
+    print("\n".join(report.lines()))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@dataset_app.command("stats")
+def dataset_stats(
+    folder: Annotated[Path, typer.Argument(help="Folder with the .mat files.")],
+    out: Annotated[Path, typer.Option(help="Picture of sample slices.")] = Path("samples.png"),
+    cache: Cache = None,
+) -> None:
+    """Print the paper's Table 1 and draw sample slices of each tumor type with their outlines."""
+    from tumorlens.dataset import open_dataset
+    from tumorlens.dataset.statistics import sample_picture, statistics
+
+    dataset = open_dataset(folder, cache, _progress("decoding"))
+    print(statistics(dataset).to_markdown())
+    sample_picture(dataset, out)
+    print(f"{out}: sample slices of each tumor type")
+
+
+@dataset_app.command("preview")
+def dataset_preview(
+    recipe: RecipeName,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The picture.")] = Path("preview.png"),
+    set_: Set = None,
+    cache: Cache = None,
+) -> None:
+    """Draw slices as a recipe augments them, with their outlines, as one PNG."""
+    _need_training_extra()
+    from tumorlens.dataset import open_dataset
+    from tumorlens.train.preview import draw_preview
+    from tumorlens.train.recipe import load_recipe
+
+    checked = load_recipe(recipe, set_ or [])
+    draw_preview(checked, open_dataset(data, cache, _progress("decoding")), out)
+    print(f"{out}: augmented slices with their outlines")
+
+
+@app.command()
+def train(
+    recipe: RecipeName,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="The run folder; new or empty.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole epoch of the run in OUT.")] = False,
+    set_: Set = None,
+    cache: Cache = None,
+) -> None:
+    """Train a model from a recipe."""
+    _need_training_extra()
+    from tumorlens.dataset import open_dataset
+    from tumorlens.train import trainer
+    from tumorlens.train.recipe import load_recipe
+
+    checked = load_recipe(recipe, set_ or [])
+    dataset = open_dataset(data, cache, _progress("decoding"))
+    trainer.train(checked, dataset, out, resume=resume, report=_say)
+
+
+@app.command("cross-validate")
+def cross_validate(
+    recipe: RecipeName,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Gets a run folder for each fold; goes on where it stopped.")],
+    folds: Annotated[int, typer.Option(help="Groups of patients, where the recipe doesn't name the author's folds.")] = 5,
+    set_: Set = None,
+    cache: Cache = None,
+) -> None:
+    """Train a recipe with each fold as the test side once, and measure every slice by a model that never saw it."""
+    _need_training_extra()
+    from tumorlens.dataset import open_dataset
+    from tumorlens.evaluate.cross_validation import evaluate_folds
+    from tumorlens.train.cross_validation import cross_validate as run_folds
+    from tumorlens.train.recipe import load_recipe
+
+    checked = load_recipe(recipe, set_ or [])
+    dataset = open_dataset(data, cache, _progress("decoding"))
+    runs = run_folds(checked, dataset, out, folds=folds, report=_say)
+    print(evaluate_folds(runs, dataset, out, progress=_progress("evaluating")))
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    data: Data,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    cache: Cache = None,
+) -> None:
+    """Measure a run on one side of its split; writes results.json, results.md, slices.csv and the figures."""
+    _need_training_extra()
+    from tumorlens.dataset import open_dataset
+    from tumorlens.evaluate.run import evaluate_run, evaluation_folder
+    from tumorlens.train.run import Run
+    from tumorlens.train.split import Side
+
+    if split not in set(Side):
+        raise TumorlensError(f"--split: expected {', '.join(Side)}, got {split}")
+    trained = Run(run)
+    dataset = open_dataset(data, cache, _progress("decoding"))
+    evaluate_run(trained, dataset, Side(split), _progress("evaluating"))
+    folder = evaluation_folder(trained, Side(split))
+    print((folder / "results.md").read_text())
+    print(f"{folder}: results, slices and figures")
+
+
+@app.command()
+def predict(
+    slices: Annotated[list[Path], typer.Argument(metavar="SLICE…", help=".mat, PNG or JPEG files.")],
+    run: Annotated[list[Path], typer.Option("--run", help="A run that outlines, one that names, or both.")],
+    out: Annotated[Path, typer.Option("--out", help="Gets a mask, an overlay and a JSON for each slice.")],
+) -> None:
+    """Outline and name the tumor on slices. Research use only; not a diagnosis."""
+    _need_training_extra()
+    from tumorlens.analyze import Analyzer
+    from tumorlens.predict import predict_files
+    from tumorlens.train.inference import RunModel
+    from tumorlens.train.run import Run
+
+    analyzer = Analyzer([RunModel(Run(folder)) for folder in run])
+    failures = predict_files(analyzer, slices, out, report=_say)
+    for failure in failures:
+        print(f"tumorlens: {failure}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(2 if len(failures) == len(slices) else 1)
+
+
+@app.command()
+def reproduce(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Gets both runs, their evaluations and index.html.")],
+    recipes: Annotated[str, typer.Option(help="Which pair of recipes: lite, paper or smoke.")] = "lite",
+    set_: Set = None,
+    cache: Cache = None,
+) -> None:
+    """Do all of it in order: Table 1, both models, their evaluation, one page; skips what is already done."""
+    _need_training_extra()
+    from tumorlens.dataset import open_dataset
+    from tumorlens.reproduce import recipe_pair, reproduce_all
+
+    pair = recipe_pair(recipes, set_ or [])
+    page = reproduce_all(
+        pair,
+        open_dataset(data, cache, _progress("decoding")),
+        out,
+        report=_say,
+        progress=_progress("evaluating"),
+    )
+    print(f"{page}: everything on one page")
+
+
+def _progress(description: str) -> Callable[[Iterable[T]], Iterable[T]]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    return lambda items: track(items, description, console=console, disable=not console.is_terminal, transient=True)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _need_training_extra() -> None:
+    if importlib.util.find_spec("lightning") is None or importlib.util.find_spec("torch") is None:
+        raise TumorlensError("this command needs PyTorch and more; install them with: pip install 'tumorlens[train]'")
+
+
+def _disk_words(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{where}the disk is full; nothing half-written was left, free some space and run the same command again"
+    return f"{where}{error.strerror or error}"
+
+
+def _fail(message: str) -> None:
+    print(f"tumorlens: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,62 @@
+"""Findings for many files: the main path, once a file."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tumorlens.analyze import Analyzer
+from tumorlens.errors import TumorlensError
+from tumorlens.finding import Finding, write_json, write_mask, write_overlay
+from tumorlens.scan import read_scan
+
+
+def predict_files(analyzer: Analyzer, paths: Sequence[Path], out: Path, report: Callable[[str], None]) -> list[str]:
+    """Analyse files one after the other; a bad one doesn't stop the rest.
+
+    Writes ``NAME-mask.png`` (where a model outlines), ``NAME-overlay.png`` and ``NAME.json`` for a slice
+    ``NAME.mat``, ``NAME.png`` or ``NAME.jpg``.
+
+    Args:
+        analyzer: What looks at them.
+        paths: The files.
+        out: The folder that gets the results; made if missing.
+        report: Told in a line what was found on each.
+
+    Returns:
+        What went wrong, a line a file that failed.
+
+    Raises:
+        TumorlensError: Two files would get the same results' names.
+        OSError: A result can't be written.
+    """
+    twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
+    if twice:
+        raise TumorlensError(f"expected slices of different names, got {twice[0]} twice; give them one --out each")
+    failures = []
+    for path in paths:
+        try:
+            finding = analyzer.analyze(read_scan(path))
+        except TumorlensError as error:
+            failures.append(str(error))
+            continue
+        write_finding(finding, out, path.stem)
+        report(f"{path.name}: {_words(finding)}")
+    return failures
+
+
+def write_finding(finding: Finding, out: Path, stem: str) -> None:
+    """Write a finding's mask, overlay and JSON under a name."""
+    if finding.mask is not None:
+        write_mask(finding, out / f"{stem}-mask.png")
+    write_overlay(finding, out / f"{stem}-overlay.png")
+    write_json(finding, out / f"{stem}.json")
+
+
+def _words(finding: Finding) -> str:
+    parts = []
+    if finding.tumor_type is not None and finding.probabilities is not None:
+        parts.append(f"{finding.tumor_type.title} ({finding.probabilities[finding.tumor_type]:.0%})")
+    if finding.mask is not None and finding.mask.any():
+        area = f", {finding.area_mm2:.0f} mm²" if finding.area_mm2 is not None else ""
+        parts.append(f"{int(finding.mask.sum())} pixels outlined{area}")
+    return "; ".join([*parts, *finding.warnings])

@@ -1,0 +1,51 @@
+"""What a recipe's augmentation does to slices, as one picture."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from tumorlens import atomic
+from tumorlens.dataset import TumorDataset
+from tumorlens.finding.picture import overlay_picture
+from tumorlens.preprocess import prepare_image, prepare_mask
+from tumorlens.train.augmentation import Augmentation
+from tumorlens.train.recipe import Recipe
+
+_SLICES = 6
+_DRAWS = 6
+_TILE = 224
+_GAP = 6
+
+
+def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
+    """Draw a row for each of some slices: as it is, then augmented several times, always with its outline.
+
+    Raises:
+        OSError: The picture can't be written.
+    """
+    augmentation = Augmentation(recipe.augmentation, recipe.size)
+    chosen = np.linspace(0, len(dataset) - 1, min(_SLICES, len(dataset))).round().astype(int)
+    rows = [_row(dataset, int(position), augmentation, recipe) for position in chosen]
+    step = _TILE + _GAP
+    sheet = Image.new("RGB", ((1 + _DRAWS) * step + _GAP, len(rows) * step + _GAP), "white")
+    for row, tiles in enumerate(rows):
+        for column, tile in enumerate(tiles):
+            extra = _GAP if column else 0
+            sheet.paste(tile, (_GAP // 2 + column * step + extra, _GAP + row * step))
+    with atomic.replacing(path) as temporary:
+        sheet.save(temporary, format="PNG")
+
+
+def _row(dataset: TumorDataset, position: int, augmentation: Augmentation, recipe: Recipe) -> list[Image.Image]:
+    image = torch.tensor(prepare_image(dataset.image(position), recipe.size)).unsqueeze(0)
+    mask = torch.tensor(prepare_mask(dataset.mask(position), recipe.size)).unsqueeze(0)
+    drawn = [(image, mask)]
+    drawn += [augmentation(image, mask, recipe.training.seed + draw + _DRAWS * position) for draw in range(_DRAWS)]
+    return [_tile(picture[0].numpy(), outline[0].numpy()) for picture, outline in drawn]
+
+
+def _tile(image: NDArray[np.float32], mask: NDArray[np.bool_]) -> Image.Image:
+    return overlay_picture(image, mask).resize((_TILE, _TILE), Image.Resampling.BILINEAR)
