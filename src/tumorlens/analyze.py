@@ -79,7 +79,8 @@ class Analyzer:
             slices = scan.pixels[start : start + _BATCH]
             batches.append(model(np.stack([prepare_image(pixels, model.size) for pixels in slices])[:, None]))
         return Outputs(
-            _joined([batch.mask_logits for batch in batches]), _joined([batch.class_logits for batch in batches])
+            _joined([batch.mask_logits for batch in batches]),
+            _joined([batch.class_logits for batch in batches]),
         )
 
 

@@ -22,16 +22,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-dataset_app = typer.Typer(help="Download, check and look at the dataset of Cheng et al.", no_args_is_help=True)
+dataset_app = typer.Typer(
+    help="Download, check and look at the dataset of Cheng et al.", no_args_is_help=True
+)
 app.add_typer(dataset_app, name="dataset")
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with the dataset's .mat files.")]
 Cache = Annotated[
-    Path | None, typer.Option("--cache", help="Where the decoded copy lies; inside the data folder by default.")
+    Path | None,
+    typer.Option("--cache", help="Where the decoded copy lies; inside the data folder by default."),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe's key, such as training.batch_size=8."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a recipe's key, such as training.batch_size=8."
+    ),
 ]
 RecipeName = Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")]
 
@@ -60,9 +65,11 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 def dataset_download(
     folder: Annotated[Path, typer.Argument(help="Where the .mat files go.")],
     api: Annotated[str | None, typer.Option(help="A server that answers like figshare's API.")] = None,
-    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep the zips once unpacked.")] = False,
+    keep_archives: Annotated[
+        bool, typer.Option("--keep-archives", help="Keep the zips once unpacked.")
+    ] = False,
 ) -> None:
-    """Download the 3064 published slices (about 0.9 GB), check them and unpack them; goes on where it stopped."""
+    """Download the 3064 published slices (0.9 GB), check and unpack them; goes on where it stopped."""
     from tumorlens.dataset.download import FIGSHARE_API, download
 
     report = download(
@@ -73,7 +80,7 @@ def dataset_download(
 
 @dataset_app.command("verify")
 def dataset_verify(folder: Annotated[Path, typer.Argument(help="Folder with the .mat files.")]) -> None:
-    """Read every file and compare with what was published; exit code 1 where something is missing or broken."""
+    """Read every file and compare with what was published; exit code 1 if any is missing or broken."""
     from tumorlens.dataset.verify import verify
 
     report = verify(folder, progress=_progress("reading"))
@@ -122,7 +129,9 @@ def train(
     recipe: RecipeName,
     data: Data,
     out: Annotated[Path, typer.Option("--out", help="The run folder; new or empty.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole epoch of the run in OUT.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after the last whole epoch of the run in OUT.")
+    ] = False,
     set_: Set = None,
     cache: Cache = None,
 ) -> None:
@@ -141,12 +150,16 @@ def train(
 def cross_validate(
     recipe: RecipeName,
     data: Data,
-    out: Annotated[Path, typer.Option("--out", help="Gets a run folder for each fold; goes on where it stopped.")],
-    folds: Annotated[int, typer.Option(help="Groups of patients, where the recipe doesn't name the author's folds.")] = 5,
+    out: Annotated[
+        Path, typer.Option("--out", help="Gets a run folder for each fold; goes on where it stopped.")
+    ],
+    folds: Annotated[
+        int, typer.Option(help="Groups of patients, where the recipe doesn't name the author's folds.")
+    ] = 5,
     set_: Set = None,
     cache: Cache = None,
 ) -> None:
-    """Train a recipe with each fold as the test side once, and measure every slice by a model that never saw it."""
+    """Train a recipe with each fold as the test side once; measure every slice by a model new to it."""
     _need_training_extra()
     from tumorlens.dataset import open_dataset
     from tumorlens.evaluate.cross_validation import evaluate_folds
@@ -231,7 +244,9 @@ def reproduce(
 def _progress(description: str) -> Callable[[Iterable[T]], Iterable[T]]:
     """A progress bar on a terminal, nothing elsewhere."""
     console = Console(stderr=True)
-    return lambda items: track(items, description, console=console, disable=not console.is_terminal, transient=True)
+    return lambda items: track(
+        items, description, console=console, disable=not console.is_terminal, transient=True
+    )
 
 
 def _say(text: str) -> None:
@@ -240,13 +255,15 @@ def _say(text: str) -> None:
 
 def _need_training_extra() -> None:
     if importlib.util.find_spec("lightning") is None or importlib.util.find_spec("torch") is None:
-        raise TumorlensError("this command needs PyTorch and more; install them with: pip install 'tumorlens[train]'")
+        raise TumorlensError(
+            "this command needs PyTorch and more; install them with: pip install 'tumorlens[train]'"
+        )
 
 
 def _disk_words(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{where}the disk is full; nothing half-written was left, free some space and run the same command again"
+        return f"{where}the disk is full; nothing half-written was left; free some space and run this again"
     return f"{where}{error.strerror or error}"
 
 

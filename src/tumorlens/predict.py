@@ -10,7 +10,9 @@ from tumorlens.finding import Finding, write_json, write_mask, write_overlay
 from tumorlens.scan import read_scan
 
 
-def predict_files(analyzer: Analyzer, paths: Sequence[Path], out: Path, report: Callable[[str], None]) -> list[str]:
+def predict_files(
+    analyzer: Analyzer, paths: Sequence[Path], out: Path, report: Callable[[str], None]
+) -> list[str]:
     """Analyse files one after the other; a bad one doesn't stop the rest.
 
     Writes ``NAME-mask.png`` (where a model outlines), ``NAME-overlay.png`` and ``NAME.json`` for a slice
@@ -31,7 +33,9 @@ def predict_files(analyzer: Analyzer, paths: Sequence[Path], out: Path, report: 
     """
     twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
     if twice:
-        raise TumorlensError(f"expected slices of different names, got {twice[0]} twice; give them one --out each")
+        raise TumorlensError(
+            f"expected slices of different names, got {twice[0]} twice; give them one --out each"
+        )
     failures = []
     for path in paths:
         try:

@@ -31,16 +31,17 @@ def to_unit_range(image: NDArray[np.generic]) -> NDArray[np.float32]:
     """
     if image.ndim != 2 or image.size == 0:
         raise ValueError(f"expected one slice (rows, columns), got shape {image.shape}")
-    exact = np.float32 if np.can_cast(image.dtype, np.float32) else np.float64
-    values = image.astype(exact)
+    values: NDArray[np.floating] = image.astype(
+        np.float32 if np.can_cast(image.dtype, np.float32) else np.float64
+    )
     low, high = values.min(), values.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError("expected finite pixel values, got NaN or infinity")
     if high == low:
         return np.zeros(image.shape, dtype=np.float32)
-    values /= max(abs(low), abs(high))  # keeps the difference below finite whatever the range
-    low, high = values.min(), values.max()
-    return ((values - low) / (high - low)).astype(np.float32, copy=False)
+    scale = max(abs(low), abs(high))  # divided by first, so that no difference overflows
+    unit: NDArray[np.floating] = (values / scale - low / scale) / (high / scale - low / scale)
+    return unit.astype(np.float32, copy=False)
 
 
 def prepare_image(image: NDArray[np.generic], size: int) -> NDArray[np.float32]:

@@ -104,10 +104,12 @@ def download(
             f"{error}; run the same download again, it resumes where it broke off"
         ) from error
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise TumorlensError(
-            f"{folder}: can't write the dataset: {reason}; make room or choose another folder, then try again"
-        ) from error
+        raise TumorlensError(_cannot_write(folder, error)) from error
+
+
+def _cannot_write(folder: Path, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{folder}: can't write the dataset: {reason}; make room or choose another folder, then try again"
 
 
 class _Job:

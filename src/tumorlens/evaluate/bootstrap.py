@@ -49,7 +49,7 @@ class Estimate:
         spec = spec or ".3f"
         if math.isnan(self.low) or math.isnan(self.high):
             return format(self.value, spec)
-        return f"{self.value:{spec}} ({self.low:{spec}}–{self.high:{spec}})"  # noqa: RUF001 (ranges take an en dash)
+        return f"{self.value:{spec}} ({self.low:{spec}}–{self.high:{spec}})"
 
 
 class PatientBootstrap:

@@ -24,7 +24,7 @@ _HEADLINES = {
 def evaluate_folds(runs: list[Run], dataset: TumorDataset, folder: Path, progress: Progress = iter) -> str:
     """Measure each run on its test fold and gather the results.
 
-    Writes ``results.json``, ``results.md`` and ``slices.csv`` (every slice once, by the model that never saw it).
+    Writes ``results.json``, ``results.md`` and ``slices.csv`` (every slice once, by a model new to it).
 
     Returns:
         The Markdown: a row a fold, then mean and standard deviation over the folds.

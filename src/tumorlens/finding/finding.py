@@ -25,7 +25,9 @@ class Finding:
 
     def __post_init__(self) -> None:
         if self.mask is not None and self.mask.shape != self.scan.pixels.shape:
-            raise ValueError(f"expected a mask of the scan's shape {self.scan.pixels.shape}, got {self.mask.shape}")
+            raise ValueError(
+                f"expected a mask of the scan's shape {self.scan.pixels.shape}, got {self.mask.shape}"
+            )
 
     @property
     def tumor_type(self) -> TumorType | None:

@@ -65,7 +65,12 @@ def _caption(picture: Image.Image, text: str) -> None:
     size = max(picture.width // 28, 9)
     place = (size // 2, size // 2)
     ImageDraw.Draw(picture).text(
-        place, text, fill=(255, 255, 255), font=ImageFont.load_default(size), stroke_width=1, stroke_fill=(0, 0, 0)
+        place,
+        text,
+        fill=(255, 255, 255),
+        font=ImageFont.load_default(size),
+        stroke_width=1,
+        stroke_fill=(0, 0, 0),
     )
 
 

@@ -22,6 +22,6 @@ class AttentionGate(nn.Module):
         self.weigh = nn.Conv2d(inner_channels, 1, 1)
 
     def forward(self, gate: Tensor, skip: Tensor) -> Tensor:
-        """Gate (n, gate_channels, rows, columns) and skip (n, skip_channels, rows, columns) to skip's shape."""
+        """Gate (n, gate_channels, r, c) and skip (n, skip_channels, r, c) to skip's shape."""
         attention = torch.sigmoid(self.weigh(torch.relu(self.gate(gate) + self.skip(skip))))
         return skip * attention

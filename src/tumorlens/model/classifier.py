@@ -1,5 +1,7 @@
 """The classifier that names the tumor: a timm encoder with a new head."""
 
+from typing import Any
+
 import timm
 from torch import Tensor, nn
 
@@ -31,12 +33,12 @@ class TumorClassifier(nn.Module):
         super().__init__()
         check_encoder_name(encoder)
         self.input = input_layer(encoder, gray)
-        self.encoder = timm.create_model(encoder, in_chans=1, num_classes=0)
+        headless: Any = timm.create_model(encoder, in_chans=1, num_classes=0)
+        self.encoder: nn.Module = headless
         if weights is not None:
-            first = timm.get_pretrained_cfg(encoder).first_conv
-            weights.load_into(self.encoder, lambda state: to_gray(state, first, gray))
+            weights.load_into(self.encoder, lambda state: to_gray(state, encoder, gray))
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.encoder.num_features, len(TumorType))
+        self.head = nn.Linear(headless.num_features, len(TumorType))
 
     def forward(self, x: Tensor) -> Tensor:
         """A batch (n, 1, rows, columns) in [0, 1] to class logits (n, 3)."""

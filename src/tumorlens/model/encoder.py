@@ -62,21 +62,26 @@ def input_layer(name: str, gray: GrayInput) -> nn.Module:
     return Normalise(sum(mean) / len(mean), sum(std) / len(std))
 
 
-def to_gray(state: StateDict, first_convolution: str, gray: GrayInput) -> StateDict:
+def to_gray(state: StateDict, encoder: str, gray: GrayInput) -> StateDict:
     """Turn an RGB encoder's weights into those of a gray one.
 
     Args:
         state: The encoder's weights; the first convolution's are (filters, 3, height, width).
-        first_convolution: Its name in timm's model, such as ``conv1``.
+        encoder: Name of the timm model, which knows its first convolution.
         gray: Whether the three channels are averaged or summed.
 
     Returns:
         A copy with the first convolution at (filters, 1, height, width).
     """
-    key = f"{first_convolution}.weight"
+    config = timm.get_pretrained_cfg(encoder)
+    key = f"{config.first_conv if config else 'conv1'}.weight"
+    if key not in state:
+        return dict(state)  # loading names what is missing
     weights = state[key].float()
     if weights.shape[1] == 3:
-        gathered = weights.mean(1, keepdim=True) if gray is GrayInput.AVERAGE else weights.sum(1, keepdim=True)
+        gathered = (
+            weights.mean(1, keepdim=True) if gray is GrayInput.AVERAGE else weights.sum(1, keepdim=True)
+        )
         return {**state, key: gathered}
     return dict(state)
 

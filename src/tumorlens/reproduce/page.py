@@ -60,7 +60,7 @@ def write_page(out: Path, table: Table1, segmentation: Run, classification: Run)
 def _section(run: Run) -> _Section:
     folder = evaluation_folder(run, Side.TEST)
     captions = {
-        "figure-1-cases": "Figure 1. Best, median and worst cases: original, the expert's outline, the predicted one",
+        "figure-1-cases": "Figure 1. Best, median and worst cases: original, expert's and predicted outline",
         "figure-2-confusion": "Figure 2. Confusion matrix",
         "figure-3-dice": "Figure 3. Dice against epoch",
         "figure-3-accuracy": "Figure 3. Accuracy against epoch",

@@ -11,7 +11,6 @@ from tumorlens.evaluate.run import evaluate_run, evaluation_folder
 from tumorlens.reproduce.page import write_page
 from tumorlens.train.callbacks import Report
 from tumorlens.train.recipe import Recipe, load_recipe
-from tumorlens.train.run import Run
 from tumorlens.train.split import Side
 from tumorlens.train.trainer import train
 
@@ -86,4 +85,6 @@ def reproduce_all(
 
 def _meant_for(task: str, overrides: Sequence[str]) -> list[str]:
     other = {"segmentation": "classification", "classification": "segmentation"}[task]
-    return [override.removeprefix(f"{task}.") for override in overrides if not override.startswith(f"{other}.")]
+    return [
+        override.removeprefix(f"{task}.") for override in overrides if not override.startswith(f"{other}.")
+    ]

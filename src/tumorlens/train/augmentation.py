@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional
 from tumorlens.train.recipe import AugmentationRecipe
 
 
-class RandomGamma(v2.Transform):
+class RandomGamma(v2.Transform):  # type: ignore[misc] # torchvision ships no types
     """Raise intensities in [0, 1] to 2^u, u uniform in [−octaves, octaves]."""
 
     def __init__(self, octaves: float) -> None:

@@ -38,7 +38,9 @@ class EpochLog(Callback):
     @property
     def best(self) -> dict[str, float]:
         """The row of the best epoch: highest validation score, then lowest validation loss, then earliest."""
-        return max(self.rows, key=lambda row: (row["validation_score"], -row["validation_loss"], -row["epoch"]))
+        return max(
+            self.rows, key=lambda row: (row["validation_score"], -row["validation_loss"], -row["epoch"])
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """For the checkpoint."""
@@ -59,7 +61,7 @@ class EpochLog(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the epoch and keep its weights if they are the best so far."""
         values = {name: float(trainer.callback_metrics[name]) for name in _VALUES}
-        broken = [name for name, value in values.items() if value != value]  # noqa: PLR0124 - NaN
+        broken = [name for name, value in values.items() if value != value]
         self.rows.append(
             {
                 "epoch": trainer.current_epoch,
@@ -83,7 +85,8 @@ class EpochLog(Callback):
         return (
             f"epoch {len(self.rows)}/{trainer.max_epochs}: "
             f"loss {row['train_loss']:.4f} train, {row['validation_loss']:.4f} validation; "
-            f"{self._score_name} {row['train_score']:.4f} train, {row['validation_score']:.4f} validation{best}; "
+            f"{self._score_name} {row['train_score']:.4f} train, {row['validation_score']:.4f} validation"
+            f"{best}; "
             f"{row['seconds']:.0f} s, about {left / 60:.0f} min left{warning}"
         )
 
@@ -92,7 +95,9 @@ class PatienceInLastPhase(EarlyStopping):
     """Stops when the validation score hasn't improved for some epochs, counted within the last phase."""
 
     def __init__(self, patience: int, first_epoch: int) -> None:
-        super().__init__(monitor="validation_score", mode="max", patience=patience, check_on_train_epoch_end=True)
+        super().__init__(
+            monitor="validation_score", mode="max", patience=patience, check_on_train_epoch_end=True
+        )
         self._first_epoch = first_epoch
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -104,14 +109,17 @@ class PatienceInLastPhase(EarlyStopping):
 class AtomicCheckpoints(TorchCheckpointIO):
     """Checkpoints that appear whole or not at all, and that are read without unpickling code."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None) -> None:  # noqa: ANN401
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None) -> None:
         """Write a checkpoint beside its place, then put it there."""
         del storage_options
         with atomic.replacing(Path(path)) as temporary:
             torch.save(checkpoint, temporary)
 
     def load_checkpoint(
-        self, path: _PATH, map_location: Any = None, weights_only: bool | None = None  # noqa: ANN401
+        self,
+        path: _PATH,
+        map_location: Any = None,
+        weights_only: bool | None = None,
     ) -> dict[str, Any]:
         """Read tensors and plain values; anything else is refused."""
         del weights_only

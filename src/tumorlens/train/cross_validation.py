@@ -31,5 +31,7 @@ def cross_validate(
     splits = rotations(dataset, recipe.split, folds)
     for number, split in enumerate(splits, start=1):
         report(f"fold {number} of {len(splits)}")
-        runs.append(train(recipe, dataset, folder / f"fold-{number}", split=split, resume=True, report=report))
+        runs.append(
+            train(recipe, dataset, folder / f"fold-{number}", split=split, resume=True, report=report)
+        )
     return runs

@@ -1,4 +1,4 @@
-"""From a dataset and a split to batches, the same whatever process makes them and wherever training resumes."""
+"""From a dataset and a split to batches, the same in whatever process and wherever training resumes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,7 +101,10 @@ class SliceDataModule(L.LightningDataModule):
         """Augmented, in a new order every epoch."""
         training = self._recipe.training
         dataset = SliceDataset(
-            self._prepared, self._labels, Augmentation(self._recipe.augmentation, self._recipe.size), training.seed
+            self._prepared,
+            self._labels,
+            Augmentation(self._recipe.augmentation, self._recipe.size),
+            training.seed,
         )
         sampler = EpochSampler(self._positions[Side.TRAIN], training.seed)
         return self._loader(dataset, sampler, training.workers)
@@ -111,7 +114,9 @@ class SliceDataModule(L.LightningDataModule):
         dataset = SliceDataset(self._prepared, self._labels, None, 0)
         return self._loader(dataset, [Draw(position, 0) for position in self._positions[Side.VALIDATION]], 0)
 
-    def _loader(self, dataset: SliceDataset, sampler: EpochSampler | list[Draw], workers: int) -> DataLoader[Batch]:
+    def _loader(
+        self, dataset: SliceDataset, sampler: EpochSampler | list[Draw], workers: int
+    ) -> DataLoader[Batch]:
         return DataLoader(
             dataset,
             batch_size=self._recipe.training.batch_size,

@@ -14,7 +14,7 @@ class RunModel:
     def __init__(self, run: Run) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = run.load_network().to(self._device)
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.to(memory_format=torch.channels_last)
         self._outlines = run.recipe.task == "segmentation"
         self._size = run.recipe.size
 

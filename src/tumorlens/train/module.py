@@ -7,16 +7,16 @@ from typing import Any
 
 import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
 import torch
-from monai.losses import DiceLoss
-from monai.metrics import compute_dice
+from monai.losses.dice import DiceLoss
+from monai.metrics.meandice import compute_dice
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from tumorlens.model.encoder import last_block
-from tumorlens.tumor_type import TumorType
 from tumorlens.train.datamodule import Batch
 from tumorlens.train.recipe import ClassificationRecipe, PhaseRecipe, Recipe, SegmentationRecipe
+from tumorlens.tumor_type import TumorType
 
 
 class TumorModule(L.LightningModule):
@@ -30,7 +30,7 @@ class TumorModule(L.LightningModule):
 
     def __init__(self, network: nn.Module, recipe: Recipe, steps_per_epoch: int) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
 
@@ -54,9 +54,10 @@ class TumorModule(L.LightningModule):
         del batch_idx
         self._logged("validation", batch)
 
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type is as wide
+    def configure_optimizers(self) -> Any:
         """AdamW on every weight, its learning rate set step by step; no decay on biases and norms."""
-        decayed, free = [], []
+        decayed: list[nn.Parameter] = []
+        free: list[nn.Parameter] = []
         for parameter in self.network.parameters():
             (decayed if parameter.ndim > 1 else free).append(parameter)
         groups = [
@@ -111,7 +112,9 @@ class ClassificationModule(TumorModule):
         return loss, accuracy
 
 
-def segmentation_loss(logits: Tensor, mask: Tensor, recipe: SegmentationRecipe, dice_loss: DiceLoss) -> Tensor:
+def segmentation_loss(
+    logits: Tensor, mask: Tensor, recipe: SegmentationRecipe, dice_loss: DiceLoss
+) -> Tensor:
     """Binary cross-entropy plus Dice loss, weighted as the recipe says.
 
     Args:

@@ -39,11 +39,15 @@ def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
         sheet.save(temporary, format="PNG")
 
 
-def _row(dataset: TumorDataset, position: int, augmentation: Augmentation, recipe: Recipe) -> list[Image.Image]:
+def _row(
+    dataset: TumorDataset, position: int, augmentation: Augmentation, recipe: Recipe
+) -> list[Image.Image]:
     image = torch.tensor(prepare_image(dataset.image(position), recipe.size)).unsqueeze(0)
     mask = torch.tensor(prepare_mask(dataset.mask(position), recipe.size)).unsqueeze(0)
     drawn = [(image, mask)]
-    drawn += [augmentation(image, mask, recipe.training.seed + draw + _DRAWS * position) for draw in range(_DRAWS)]
+    drawn += [
+        augmentation(image, mask, recipe.training.seed + draw + _DRAWS * position) for draw in range(_DRAWS)
+    ]
     return [_tile(picture[0].numpy(), outline[0].numpy()) for picture, outline in drawn]
 
 

@@ -36,7 +36,13 @@ class EncoderRecipe(_Strict):
 class UNetRecipe(EncoderRecipe):
     """The attention U-Net; ``decoder_channels`` are those after each decoder step, deepest first."""
 
-    decoder_channels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (256, 128, 64, 32, 16)
+    decoder_channels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (
+        256,
+        128,
+        64,
+        32,
+        16,
+    )
 
 
 class ClassifierRecipe(EncoderRecipe):
@@ -105,8 +111,8 @@ class PhaseRecipe(_Strict):
     Attributes:
         epochs: How long.
         learning_rate: Of AdamW, at its peak.
-        trainable: ``all``, or only the ``last-block`` and the head, or only the ``head``; what isn't is frozen,
-            batch norms included.
+        trainable: ``all``, or only the ``last-block`` and the head, or only the ``head``; what isn't is
+            frozen, batch norms included.
         schedule: ``constant``, or ``cosine`` down to zero at the phase's end.
         warmup_epochs: Over which the learning rate rises from zero.
     """
@@ -190,7 +196,9 @@ _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminato
 def shipped_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
     folder = resources.files(__package__) / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
 
 
 def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -227,7 +235,9 @@ def _text(source: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         near = difflib.get_close_matches(source, shipped_recipes(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"shipped recipes are {', '.join(shipped_recipes())}"
-        raise TumorlensError(f"recipe {source}: expected a shipped recipe or a YAML file, found none; {hint}") from error
+        raise TumorlensError(
+            f"recipe {source}: expected a shipped recipe or a YAML file, found none; {hint}"
+        ) from error
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:
@@ -256,7 +266,9 @@ def _override(values: dict[str, Any], override: str) -> None:
         else:
             place[last] = value
     except (TypeError, AttributeError, ValueError, IndexError, yaml.YAMLError) as error:
-        raise TumorlensError(f"--set {override}: expected the key of a recipe and a YAML value ({error})") from error
+        raise TumorlensError(
+            f"--set {override}: expected the key of a recipe and a YAML value ({error})"
+        ) from error
 
 
 def _complaint(error: ValidationError) -> str:
@@ -269,7 +281,9 @@ def _complaint(error: ValidationError) -> str:
         return f"unknown key {key}; {f'did you mean {near[0]}?' if near else 'see the recipe reference'}"
     if first["type"] == "missing":
         return f"expected the key {key}, found none"
-    return f"{key or 'recipe'}: {first['msg'].removeprefix('Value error, ')}, got {str(first['input'])[:80]!r}"
+    return (
+        f"{key or 'recipe'}: {first['msg'].removeprefix('Value error, ')}, got {str(first['input'])[:80]!r}"
+    )
 
 
 def _valid_keys() -> Iterator[str]:
@@ -284,4 +298,6 @@ def _keys(schema: Mapping[str, Any], root: Mapping[str, Any], prefix: str = "") 
         for option in [entry, entry.get("items", {}), *entry.get("oneOf", []), *entry.get("allOf", [])]:
             if "$ref" in option:
                 inner = root["$defs"][option["$ref"].rpartition("/")[2]]
-                yield from _keys(inner, root, f"{prefix}{name}." + ("0." if option is entry.get("items") else ""))
+                yield from _keys(
+                    inner, root, f"{prefix}{name}." + ("0." if option is entry.get("items") else "")
+                )

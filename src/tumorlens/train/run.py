@@ -1,12 +1,12 @@
 """The run folder: everything that made a model, and the model.
 
-    RUN/run.json             format, versions, weights source, git commit, progress
-    RUN/recipe.yaml          the recipe with every default written out
-    RUN/split.json           file names on each side
-    RUN/metrics.csv          one row an epoch
-    RUN/best.safetensors     the weights of the best epoch
-    RUN/checkpoints/last.ckpt  what a resumed run starts from
-    RUN/tensorboard/         the same numbers for TensorBoard
+RUN/run.json             format, versions, weights source, git commit, progress
+RUN/recipe.yaml          the recipe with every default written out
+RUN/split.json           file names on each side
+RUN/metrics.csv          one row an epoch
+RUN/best.safetensors     the weights of the best epoch
+RUN/checkpoints/last.ckpt  what a resumed run starts from
+RUN/tensorboard/         the same numbers for TensorBoard
 """
 
 import json
@@ -142,7 +142,9 @@ class Run:
             network.load_state_dict(_load(self.best_weights))
         except (safetensors.SafetensorError, RuntimeError, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise TumorlensError(f"{self.best_weights}: expected the weights of its recipe, but {reason}") from error
+            raise TumorlensError(
+                f"{self.best_weights}: expected the weights of its recipe, but {reason}"
+            ) from error
         return network.eval()
 
     def history(self) -> pd.DataFrame:
@@ -162,7 +164,9 @@ class Run:
             values = json.loads(path.read_text())
             found = values["format"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TumorlensError(f"{self.folder}: expected a run folder of 'tumorlens train', found none ({path.name})") from error
+            raise TumorlensError(
+                f"{self.folder}: expected a run folder of 'tumorlens train', found none ({path.name})"
+            ) from error
         if found != RUN_FORMAT:
             raise TumorlensError(
                 f"{self.folder}: expected a run of format {RUN_FORMAT}, got {found} (tumorlens "
@@ -195,7 +199,7 @@ def _commit() -> str | None:
     """The commit of the checkout that this module lies in."""
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *words]  # noqa: S607 - whichever git the user has
+        command = ["git", "-C", str(Path(__file__).parent), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
     try:

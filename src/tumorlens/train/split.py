@@ -81,7 +81,7 @@ def make_split(dataset: TumorDataset, recipe: FoldSplit | PatientSplit) -> Split
     """Divide a dataset as a recipe says.
 
     Raises:
-        TumorlensError: A side would be empty, a fold is missing or on two sides, or a patient is on two sides.
+        TumorlensError: A side would be empty, a fold is missing, or a fold or patient is on two sides.
     """
     split = _by_folds(dataset, recipe) if isinstance(recipe, FoldSplit) else _by_patients(dataset, recipe)
     split.check(dataset)
@@ -126,16 +126,17 @@ def _by_folds(dataset: TumorDataset, recipe: FoldSplit) -> Split:
     twice = sorted({fold for fold in named if named.count(fold) > 1})
     if twice:
         raise TumorlensError(f"split: expected each fold on one side, got fold {twice[0]} on two")
-    present = {entry.fold for entry in dataset.entries} - {None}
-    missing = sorted(set(named) - present)
+    present = sorted({entry.fold for entry in dataset.entries if entry.fold is not None})
+    missing = sorted(set(named) - set(present))
     if missing:
-        raise TumorlensError(
-            f"split: expected slices of fold {missing[0]}, found none; "
-            f"{'cvind.mat names the folds ' + ', '.join(map(str, sorted(map(int, filter(None, present))))) if present else 'is cvind.mat in the data folder?'}"
-        )
+        known = f"the data holds folds {present}" if present else "is cvind.mat in the data folder?"
+        raise TumorlensError(f"split: expected slices of fold {missing[0]}, found none; {known}")
     return _in_order(
         dataset.entries,
-        *({e.file for e in dataset.entries if e.fold in folds} for folds in (recipe.train, recipe.validation, recipe.test)),
+        *(
+            {e.file for e in dataset.entries if e.fold in folds}
+            for folds in (recipe.train, recipe.validation, recipe.test)
+        ),
     )
 
 
@@ -155,11 +156,12 @@ def _by_patients(dataset: TumorDataset, recipe: PatientSplit) -> Split:
         )
     except ValueError as error:
         raise TumorlensError(
-            f"split: {len(patients)} patients are too few for these fractions, stratified by tumor type ({error})"
+            f"split: {len(patients)} patients are too few for these fractions of each tumor type ({error})"
         ) from error
     sides = [set(train), set(validation), set(test)]
     return _in_order(
-        dataset.entries, *({entry.file for entry in dataset.entries if entry.patient in side} for side in sides)
+        dataset.entries,
+        *({entry.file for entry in dataset.entries if entry.patient in side} for side in sides),
     )
 
 
@@ -168,7 +170,10 @@ def _label_of_patients(dataset: TumorDataset) -> dict[str, int]:
     labels: dict[str, list[int]] = {}
     for entry in dataset.entries:
         labels.setdefault(entry.patient, []).append(entry.label)
-    return {patient: max(set(found), key=lambda label: (found.count(label), -label)) for patient, found in labels.items()}
+    return {
+        patient: max(set(found), key=lambda label: (found.count(label), -label))
+        for patient, found in labels.items()
+    }
 
 
 def _groups_of_patients(dataset: TumorDataset, folds: int, seed: int) -> list[list[str]]:
@@ -179,4 +184,6 @@ def _groups_of_patients(dataset: TumorDataset, folds: int, seed: int) -> list[li
         parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(files, labels, patients)
         return [files[part].tolist() for _, part in parts]
     except ValueError as error:
-        raise TumorlensError(f"cross-validation: can't make {folds} folds of these patients ({error})") from error
+        raise TumorlensError(
+            f"cross-validation: can't make {folds} folds of these patients ({error})"
+        ) from error

@@ -45,7 +45,7 @@ def train(
         The finished run. Resumed after a kill at any moment, it is the same as uninterrupted.
 
     Raises:
-        TumorlensError: The folder holds another run, the weights can't be reached, or the split isn't possible.
+        TumorlensError: The folder holds another run, the weights can't be reached or the split can't be made.
         OSError: The disk is full or can't be written.
     """
     _quiet()
@@ -72,10 +72,16 @@ def _open_run(
     """The run in a folder, with the weights that it starts from where it starts."""
     if (folder / "run.json").is_file():
         if not resume:
-            raise TumorlensError(f"{folder}: expected an empty folder, found a run; go on with it by --resume")
+            raise TumorlensError(
+                f"{folder}: expected an empty folder, found a run; go on with it by --resume"
+            )
         run = Run(folder)
-        if run.recipe.model_dump(exclude={"training": {"workers"}}) != recipe.model_dump(exclude={"training": {"workers"}}):
-            raise TumorlensError(f"{folder}: expected the recipe that the run began with (recipe.yaml there), got another")
+        if run.recipe.model_dump(exclude={"training": {"workers"}}) != recipe.model_dump(
+            exclude={"training": {"workers"}}
+        ):
+            raise TumorlensError(
+                f"{folder}: expected the recipe that the run began with (recipe.yaml there), got another"
+            )
         if run.is_finished or run.last_checkpoint.is_file():
             return run, None
         return run, resolve_weights(recipe.model.encoder, recipe.model.weights)
@@ -97,7 +103,9 @@ def _module(recipe: Recipe, weights: EncoderWeights | None, steps_per_epoch: int
     return ClassificationModule(network, recipe, steps_per_epoch)
 
 
-def _fit(run: Run, module: TumorModule, data: SliceDataModule, log: EpochLog, checkpoint: Path | None) -> None:
+def _fit(
+    run: Run, module: TumorModule, data: SliceDataModule, log: EpochLog, checkpoint: Path | None
+) -> None:
     training = run.recipe.training
     callbacks: list[Callback] = [
         log,
