@@ -362,11 +362,13 @@ def test_folders_inside_an_archive_are_kept(tmp_path: Path) -> None:
     assert unpack(tmp_path / "a.zip", tmp_path / "data") == {"sub/1.mat": 1}
 
 
-def test_the_progress_bar_names_the_files(
+def test_the_progress_bar_names_the_files_on_standard_error(
     site: Figshare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     download(tmp_path, site.api, retry_wait=0.001)
-    assert "cvind.mat" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "cvind.mat" in shown.err
+    assert shown.out == ""
 
 
 def test_nothing_is_printed_without_a_progress_bar(

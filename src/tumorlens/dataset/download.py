@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -84,7 +85,7 @@ def download(
         folder: Where the dataset goes; made if missing.
         api: Address whose JSON lists the files; https, or http on this very machine.
         keep_archives: Leave the zips beside what they unpacked to.
-        show_progress: Draw a progress bar on the terminal.
+        show_progress: Draw a progress bar on standard error.
         retry_wait: Seconds before the second attempt at something that failed; doubled for each further one.
 
     Returns:
@@ -241,5 +242,6 @@ def _progress_bar(show: bool) -> Progress:
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
+        console=Console(stderr=True),
         disable=not show,
     )

@@ -92,7 +92,7 @@ def results_markdown(evaluation: Evaluation, protocol: Mapping[str, object]) -> 
         f"({evaluation.resamples} resamples, seed {evaluation.seed}): all slices of a drawn patient "
         f"come along. Paper: *{PAPER}*, on its own test split, without an interval."
     )
-    table = _table(["", ""], [[name, _words(value)] for name, value in protocol.items()])
+    table = _table(["", ""], [[name, in_words(value)] for name, value in protocol.items()])
     return "\n".join([*lines, intervals, "", "## Protocol", "", *table])
 
 
@@ -220,12 +220,12 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [line(head), line(["---"] * len(head)), *map(line, rows), ""]
 
 
-def _words(value: object) -> str:
+def in_words(value: object) -> str:
     """A protocol's value as a person reads it."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_words(part)}" for name, part in value.items())
+        return ", ".join(f"{name}: {in_words(part)}" for name, part in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_words, value))
+        return ", ".join(map(in_words, value))
     return "none" if value is None else str(value)
 
 

@@ -10,7 +10,7 @@ import jinja2
 
 from tumorlens import atomic
 from tumorlens.dataset.statistics import Table1
-from tumorlens.evaluate.report import PAPER, PAPER_VALUES
+from tumorlens.evaluate.report import PAPER, PAPER_VALUES, in_words
 from tumorlens.evaluate.run import evaluation_folder
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side
@@ -51,6 +51,7 @@ def write_page(out: Path, table: Table1, segmentation: Run, classification: Run)
         types=[(tumor.name.lower(), tumor.title) for tumor in TumorType],
         version=__version__,
         range=_range,
+        words=in_words,
     )
     page = out / "index.html"
     atomic.write_text(page, html)

@@ -57,7 +57,7 @@ def train(
     report(f"{recipe.name}: {recipe.model.encoder} from {source['source'] if source else 'a random start'}")
     data = SliceDataModule(dataset, run.split, recipe)
     report(", ".join(f"{data.slices(side)} slices to {side}" for side in Side))
-    module = _module(recipe, weights, data.steps_per_epoch)
+    module = make_module(recipe, weights, data.steps_per_epoch)
     log = EpochLog(run, module.score_name, data.slices(Side.TRAIN), report)
     checkpoint = run.last_checkpoint if run.last_checkpoint.is_file() else None
     _fit(run, module, data, log, checkpoint)
@@ -95,7 +95,8 @@ def _open_run(
     return Run.create(folder, recipe, split, dataset, origin), weights
 
 
-def _module(recipe: Recipe, weights: EncoderWeights | None, steps_per_epoch: int) -> TumorModule:
+def make_module(recipe: Recipe, weights: EncoderWeights | None, steps_per_epoch: int) -> TumorModule:
+    """The module of a recipe, its new layers drawn from the recipe's seed."""
     torch.manual_seed(recipe.training.seed)
     network = build_network(recipe, weights)
     if isinstance(recipe, SegmentationRecipe):
