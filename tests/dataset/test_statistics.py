@@ -8,7 +8,8 @@ from PIL import Image
 
 from tests.conftest import WriteMat
 from tumorlens.dataset import TumorDataset, open_dataset
-from tumorlens.dataset.statistics import OUTLINE_COLOR, sample_picture, statistics
+from tumorlens.dataset.statistics import sample_picture, statistics
+from tumorlens.finding.picture import OUTLINE
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def real(slices_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tumor
 
 
 def outline(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    return np.asarray((np.asarray(Image.open(path)) == OUTLINE_COLOR).all(axis=2))
+    return np.asarray((np.asarray(Image.open(path)) == OUTLINE).all(axis=2))
 
 
 def test_slices_and_patients_are_counted_by_class(small: TumorDataset) -> None:
@@ -68,7 +69,7 @@ def test_every_tile_of_the_picture_has_an_outline(real: TumorDataset, tmp_path: 
     assert all(tile.sum() > 20 for tile in tiles)
 
 
-def test_the_outline_is_two_pixels_wide_and_around_the_tumor(tmp_path: Path, write_mat: WriteMat) -> None:
+def test_the_outline_is_two_pixels_wide_and_inside_the_tumor(tmp_path: Path, write_mat: WriteMat) -> None:
     mask = np.zeros((256, 256), np.uint8)
     mask[100:140, 60:160] = 1
     root = tmp_path / "data"
@@ -77,9 +78,9 @@ def test_the_outline_is_two_pixels_wide_and_around_the_tumor(tmp_path: Path, wri
     sample_picture(open_dataset(root), tmp_path / "samples.png", per_class=1)
     found = outline(tmp_path / "samples.png")
     rows, columns = np.nonzero(found)
-    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (42, 102)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (40, 100)
     middle = found[(rows.min() + rows.max()) // 2]
-    assert np.diff(np.flatnonzero(np.diff(middle.astype(int)))).tolist() == [2, 98, 2]
+    assert np.diff(np.flatnonzero(np.diff(middle.astype(int)))).tolist() == [2, 96, 2]
 
 
 def test_the_same_seed_gives_the_same_picture(real: TumorDataset, tmp_path: Path) -> None:

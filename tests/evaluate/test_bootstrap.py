@@ -22,8 +22,8 @@ def width(estimate: Estimate) -> float:
 
 def test_an_estimate_prints_its_interval() -> None:
     estimate = Estimate(0.7714, 0.7421, 0.7979)
-    assert str(estimate) == "0.771 (0.742–0.798)"  # noqa: RUF001
-    assert f"{estimate:.1f}" == "0.8 (0.7–0.8)"  # noqa: RUF001
+    assert str(estimate) == "0.771 (0.742–0.798)"
+    assert f"{estimate:.1f}" == "0.8 (0.7–0.8)"
     assert str(Estimate(0.5, math.nan, math.nan)) == "0.500"
     assert str(Estimate.undefined()) == "n/a"
 

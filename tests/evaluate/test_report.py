@@ -96,7 +96,7 @@ def test_the_classification_json_holds_the_confusion_matrix_and_every_type(
 def test_the_segmentation_table_puts_the_paper_beside_the_dice(segmentation: SegmentationEvaluation) -> None:
     text = results_markdown(segmentation, PROTOCOL)
     row = next(line for line in text.splitlines() if line.startswith("| Dice"))
-    assert [cell.strip() for cell in row.strip("|").split("|")] == ["Dice", "0.500", "0.000–1.000", "0.7495"]  # noqa: RUF001
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["Dice", "0.500", "0.000–1.000", "0.7495"]
     assert "slices with nothing outlined: 1" in text
     assert EMPTY_MASK_POLICY in text
     assert "| Metric | Value | 95% interval | Paper |" in text

@@ -10,11 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tumorlens.atomic import replacing
 from tumorlens.dataset.cache import SliceEntry, TumorDataset
+from tumorlens.finding.picture import overlay_picture
 from tumorlens.preprocess import prepare_image, prepare_mask
 from tumorlens.tumor_type import TumorType
-
-OUTLINE_COLOR = (0xE6, 0x9F, 0x00)
-"""Orange of the palette of Okabe and Ito, which people with any color vision tell from gray."""
 
 _TILE = 256
 _GAP = 8
@@ -141,27 +139,7 @@ def _draw_row(
 
 
 def _tile(image: NDArray[np.generic], mask: NDArray[np.bool_]) -> Image.Image:
-    gray = np.rint(prepare_image(image, _TILE) * 255).astype(np.uint8)
-    pixels = np.repeat(gray[:, :, None], 3, axis=2)
-    pixels[_contour(prepare_mask(mask, _TILE))] = OUTLINE_COLOR
-    return Image.fromarray(pixels)
-
-
-def _contour(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The outline of a mask, two pixels wide: the last pixel inside and the first outside.
-
-    Args:
-        mask: (rows, columns).
-
-    Returns:
-        (rows, columns), True on the outline.
-    """
-    framed = np.pad(mask, 1, mode="edge")
-    neighbours = (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:])
-    outline = np.zeros_like(mask)
-    for neighbour in neighbours:
-        outline |= neighbour != mask
-    return outline
+    return overlay_picture(prepare_image(image, _TILE), prepare_mask(mask, _TILE))
 
 
 def _draw_caption(draw: ImageDraw.ImageDraw, corner: tuple[int, int], entry: SliceEntry) -> None:
