@@ -92,14 +92,14 @@ def sample_picture(dataset: TumorDataset, path: Path, per_class: int = 6, seed: 
     """
     if per_class < 1:
         raise ValueError(f"expected at least one slice per class, got {per_class}")
-    row_height = _TITLE_HEIGHT + _TILE + _CAPTION_HEIGHT + _GAP
-    size = (_GAP + per_class * (_TILE + _GAP), _GAP + len(TumorType) * row_height)
-    sheet = Image.new("RGB", size, _PAPER)
     generator = np.random.default_rng(seed)
-    for row, label in enumerate(TumorType):
-        _draw_row(
-            sheet, _GAP + row * row_height, dataset, label, _choose(dataset, label, per_class, generator)
-        )
+    chosen = {label: _choose(dataset, label, per_class, generator) for label in TumorType}
+    columns = max(map(len, chosen.values()))
+    row_height = _TITLE_HEIGHT + _TILE + _CAPTION_HEIGHT + _GAP
+    size = (_GAP + columns * (_TILE + _GAP), _GAP + len(TumorType) * row_height)
+    sheet = Image.new("RGB", size, _PAPER)
+    for row, (label, positions) in enumerate(chosen.items()):
+        _draw_row(sheet, _GAP + row * row_height, dataset, label, positions)
     with replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
 

@@ -38,7 +38,8 @@ class TumorClassifier(nn.Module):
         if weights is not None:
             weights.load_into(self.encoder, lambda state: to_gray(state, encoder, gray))
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(headless.num_features, len(TumorType))
+        pooled = getattr(headless, "head_hidden_size", headless.num_features)  # some widen behind the pooling
+        self.head = nn.Linear(pooled, len(TumorType))
 
     def forward(self, x: Tensor) -> Tensor:
         """A batch (n, 1, rows, columns) in [0, 1] to class logits (n, 3)."""

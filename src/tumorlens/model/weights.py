@@ -10,9 +10,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
-import safetensors
 import safetensors.torch
 import timm
 import torch
@@ -57,7 +55,7 @@ class EncoderWeights:
             TumorlensError: A tensor that the encoder needs is missing or has another shape.
         """
         wanted = encoder.state_dict()
-        given = adapt(self.state)
+        given = _with_flat_names(adapt(self.state))
         missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
         wrong = [name for name in wanted if name in given and given[name].shape != wanted[name].shape]
         if missing or wrong:
@@ -105,7 +103,7 @@ def read_state_dict(path: Path) -> StateDict:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise TumorlensError(f"{path}: can't be read: {error.strerror or error}") from error
-    except (safetensors.SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # a damaged pickle raises whatever its garbled instructions run into
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TumorlensError(
             f"{path}: expected safetensors or a state dict of tensors only, but {reason[:120]}"
@@ -115,6 +113,11 @@ def read_state_dict(path: Path) -> StateDict:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise TumorlensError(f"{path}: expected a state dict of tensors, got {type(state).__name__}")
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _with_flat_names(state: StateDict) -> StateDict:
+    """Add the names that timm gives where it cuts an encoder into stages: ``features_0`` for ``features.0``."""
+    return {name.replace(".", "_", 1): tensor for name, tensor in state.items()} | state
 
 
 def _from_file(path: Path) -> EncoderWeights:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from tumorlens import atomic
 from tumorlens.dataset import TumorDataset
@@ -18,6 +18,7 @@ _SLICES = 6
 _DRAWS = 6
 _TILE = 224
 _GAP = 6
+_TITLE = 32
 
 
 def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
@@ -30,11 +31,13 @@ def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
     chosen = np.linspace(0, len(dataset) - 1, min(_SLICES, len(dataset))).round().astype(int)
     rows = [_row(dataset, int(position), augmentation, recipe) for position in chosen]
     step = _TILE + _GAP
-    sheet = Image.new("RGB", ((1 + _DRAWS) * step + _GAP, len(rows) * step + _GAP), "white")
+    sheet = Image.new("RGB", ((1 + _DRAWS) * step + 3 * _GAP, _TITLE + len(rows) * step), "white")
+    lefts = [_GAP] + [3 * _GAP + column * step for column in range(1, 1 + _DRAWS)]
+    for left, title in zip(lefts, ("as it is", "augmented"), strict=False):
+        ImageDraw.Draw(sheet).text((left, 4), title, fill="black", font=ImageFont.load_default(18))
     for row, tiles in enumerate(rows):
-        for column, tile in enumerate(tiles):
-            extra = _GAP if column else 0
-            sheet.paste(tile, (_GAP // 2 + column * step + extra, _GAP + row * step))
+        for left, tile in zip(lefts, tiles, strict=True):
+            sheet.paste(tile, (left, _TITLE + row * step))
     with atomic.replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
 
