@@ -6,7 +6,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import ArrayLike, NDArray
+
+# How long an example takes says more of the machine than of the software.
+settings.register_profile("tumorlens", deadline=None)
+settings.load_profile("tumorlens")
 
 WriteMat = Callable[..., Path]
 

@@ -116,4 +116,6 @@ def _the_one(given: list[NDArray[np.float32] | None], what: str) -> NDArray[np.f
     told = [logits for logits in given if logits is not None]
     if len(told) > 1:
         raise TumorlensError(f"expected one model to {what} the tumor, got {len(told)}")
+    if told and not np.isfinite(told[0]).all():
+        raise TumorlensError(f"expected numbers from the model to {what} the tumor, got NaN; train it again")
     return told[0] if told else None

@@ -198,7 +198,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    slices: Annotated[list[Path], typer.Argument(metavar="SLICE…", help=".mat, PNG or JPEG files.")],
+    slices: Annotated[list[Path], typer.Argument(metavar="SLICE...", help=".mat, PNG or JPEG files.")],
     run: Annotated[list[Path], typer.Option("--run", help="A run that outlines, one that names, or both.")],
     out: Annotated[Path, typer.Option("--out", help="Gets a mask, an overlay and a JSON for each slice.")],
 ) -> None:

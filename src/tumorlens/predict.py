@@ -28,7 +28,7 @@ def predict_files(
         What went wrong, a line a file that failed.
 
     Raises:
-        TumorlensError: Two files would get the same results' names.
+        TumorlensError: Two files would get the same results' names, or a result that of a given file.
         OSError: A result can't be written.
     """
     twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
@@ -36,6 +36,15 @@ def predict_files(
         raise TumorlensError(
             f"expected slices of different names, got {twice[0]} twice; give them one --out each"
         )
+    given = {path.resolve() for path in paths}
+    lost = [
+        path
+        for stem in {path.stem for path in paths}
+        for path in _results(out, stem)
+        if path.resolve() in given
+    ]
+    if lost:
+        raise TumorlensError(f"{lost[0]}: a result would replace this slice; give the results another --out")
     failures = []
     for path in paths:
         try:
@@ -54,6 +63,10 @@ def write_finding(finding: Finding, out: Path, stem: str) -> None:
         write_mask(finding, out / f"{stem}-mask.png")
     write_overlay(finding, out / f"{stem}-overlay.png")
     write_json(finding, out / f"{stem}.json")
+
+
+def _results(out: Path, stem: str) -> list[Path]:
+    return [out / f"{stem}{ending}" for ending in ("-mask.png", "-overlay.png", ".json")]
 
 
 def _words(finding: Finding) -> str:

@@ -12,7 +12,7 @@ def test_gate_equals_oktays_formula_computed_pixel_by_pixel() -> None:
     g, x = torch.randn(2, 3, 5, 6).double(), torch.randn(2, 4, 5, 6).double()
     w_g, b_g = module.gate.weight.detach().numpy()[:, :, 0, 0], module.gate.bias.detach().numpy()  # type: ignore[union-attr]
     w_x = module.skip.weight.detach().numpy()[:, :, 0, 0]
-    psi, b_psi = module.weigh.weight.detach().numpy()[0, :, 0, 0], float(module.weigh.bias)  # type: ignore[arg-type]
+    psi, b_psi = module.weigh.weight.detach().numpy()[0, :, 0, 0], module.weigh.bias.item()  # type: ignore[union-attr]
     by_hand = np.empty((2, 4, 5, 6))
     for n, row, column in np.ndindex(2, 5, 6):
         joint = w_x @ x[n, :, row, column].numpy() + w_g @ g[n, :, row, column].numpy() + b_g

@@ -26,10 +26,17 @@ def test_dropout_acts_in_training_only() -> None:
 
 
 def test_colored_slices_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected a batch \(n, 1, rows, columns\), got shape \(1, 3, 64, 64\)"):
+    with pytest.raises(
+        ValueError, match=r"expected a batch \(n, 1, rows, columns\), got shape \(1, 3, 64, 64\)"
+    ):
         TumorClassifier("test_resnet")(torch.zeros(1, 3, 64, 64))
 
 
 def test_a_misspelt_encoder_is_told_its_nearest_neighbour() -> None:
     with pytest.raises(TumorlensError, match=r"'efficientnet_b00'.*efficientnet_b0"):
         TumorClassifier("efficientnet_b00")
+
+
+def test_an_unknown_pretrained_tag_is_refused() -> None:
+    with pytest.raises(TumorlensError, match="nonexistent"):
+        TumorClassifier("resnet10t.nonexistent")

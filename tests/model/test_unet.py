@@ -85,3 +85,23 @@ def test_a_decoder_step_does_not_shift_the_picture() -> None:
         torch.testing.assert_close(step(x.flip(-1), skip.flip(-1)), straight.flip(-1))
         torch.testing.assert_close(step(x.flip(-2), skip.flip(-2)), straight.flip(-2))
         torch.testing.assert_close(step(x.mT, skip.mT), straight.mT)
+
+
+def test_features_and_logits_are_enlarged_about_pixel_centers() -> None:
+    """A ramp stays the same ramp: pixel i of the large one lies at (i + 0.5) / factor - 0.5 of the small."""
+    ramp = torch.arange(8.0).expand(1, 1, 8, 8)
+    step = DecoderStep(1, 0, 1)
+    step.block = nn.Identity()  # type: ignore[assignment]
+    doubled = (torch.arange(16) + 0.5) / 2 - 0.5
+    torch.testing.assert_close(step(ramp, None)[0, 0, :, 1:-1], doubled[1:-1].expand(16, -1))
+
+    class Ramp(nn.Module):
+        def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+            return [ramp]
+
+    network = AttentionUNet("test_resnet", (4,))
+    network.encoder, network.decoder, network.head = Ramp(), nn.ModuleList(), nn.Identity()  # type: ignore[assignment]
+    enlarged = (torch.arange(32) + 0.5) / 4 - 0.5
+    torch.testing.assert_close(
+        network(torch.zeros(1, 1, 32, 32))[0, 0, :, 2:-2], enlarged[2:-2].expand(32, -1)
+    )

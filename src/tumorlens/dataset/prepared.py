@@ -2,8 +2,8 @@
 
 import hashlib
 import inspect
+import secrets
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,8 @@ def prepare_dataset(dataset: TumorDataset, size: int) -> PreparedSlices:
 
 
 def _build(dataset: TumorDataset, size: int, folder: Path) -> None:
-    building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+    building = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.partial")
+    building.mkdir()
     shape = (len(dataset), size, size)
     try:
         images = np.lib.format.open_memmap(building / "images.npy", "w+", np.float32, shape)

@@ -47,7 +47,7 @@ def evaluate_folds(runs: list[Run], dataset: TumorDataset, folder: Path, progres
         folder / "results.json", json.dumps({"folds": rows, "over folds": summary}, indent=1) + "\n"
     )
     with atomic.replacing(folder / "slices.csv") as temporary:
-        pd.concat(tables).to_csv(temporary, index=False)
+        pd.concat(tables).to_csv(temporary, index=False, float_format="%.6g")
     text = _markdown(values, names)
     atomic.write_text(folder / "results.md", text + "\n")
     return text

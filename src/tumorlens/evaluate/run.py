@@ -98,6 +98,7 @@ def _classified(
 
 def _protocol(run: Run, side: Side) -> dict[str, object]:
     weights = run.record.weights
+    masks = "scored in the slices' own pixels; probability threshold 0.5; no averaging over flips"
     return {
         "recipe": run.recipe.name,
         "encoder": run.recipe.model.encoder,
@@ -108,7 +109,7 @@ def _protocol(run: Run, side: Side) -> dict[str, object]:
         "weights of epoch": None if run.record.best_epoch is None else run.record.best_epoch + 1,
         "epochs run": len(run.history()),
         "input size": run.recipe.size,
-        "masks": "scored in the slices' own pixels; probability threshold 0.5; no averaging over flips",
+        **({"masks": masks} if run.recipe.task == "segmentation" else {}),
         "tumorlens": run.record.tumorlens,
         "commit": run.record.commit,
     }

@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 def write_json(finding: Finding, path: Path) -> None:
     """Write a finding's numbers as JSON, whole or not at all.
 
-    Keys: ``schema``, ``tumorlens``, ``source`` (the file's name), ``shape`` (slices, rows, columns),
+    Keys: ``schema_version``, ``tumorlens``, ``source`` (the file's name), ``shape`` (slices, rows, columns),
     ``spacing_mm`` or null, ``tumor_type`` or null, ``probabilities`` or null, ``tumor_pixels`` or null,
     ``area_mm2`` or null, ``warnings``, ``notice``.
 
@@ -22,7 +22,7 @@ def write_json(finding: Finding, path: Path) -> None:
     """
     named = finding.tumor_type
     document = {
-        "schema": SCHEMA_VERSION,
+        "schema_version": SCHEMA_VERSION,
         "tumorlens": __version__,
         "source": finding.scan.source.name,
         "shape": list(finding.scan.pixels.shape),
@@ -30,7 +30,7 @@ def write_json(finding: Finding, path: Path) -> None:
         "tumor_type": named.title if named else None,
         "probabilities": _probabilities(finding),
         "tumor_pixels": None if finding.mask is None else int(finding.mask.sum()),
-        "area_mm2": finding.area_mm2,
+        "area_mm2": None if finding.area_mm2 is None else round(finding.area_mm2, 1),
         "warnings": finding.warnings,
         "notice": "Research use only; not a diagnosis.",
     }

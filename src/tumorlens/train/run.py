@@ -126,8 +126,7 @@ class Run:
     def save_weights(self, network: nn.Module) -> None:
         """Write a network's weights as the best so far, whole or not at all."""
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-        with atomic.replacing(self.best_weights) as temporary:
-            safetensors.torch.save_file(state, temporary, metadata={"task": self.recipe.task})
+        atomic.write_bytes(self.best_weights, safetensors.torch.save(state, {"task": self.recipe.task}))
 
     def load_network(self) -> nn.Module:
         """The network with its best weights, ready to predict.
@@ -205,6 +204,6 @@ def _commit() -> str | None:
     try:
         if not git("ls-files", Path(__file__).name):
             return None
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", "..") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

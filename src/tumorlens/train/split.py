@@ -100,6 +100,7 @@ def rotations(dataset: TumorDataset, recipe: FoldSplit | PatientSplit, folds: in
         TumorlensError: Fewer than three folds, or as `make_split`.
     """
     if isinstance(recipe, FoldSplit):
+        _check_folds(dataset, recipe)
         parts = [
             [entry.file for entry in dataset.entries if entry.fold == fold]
             for fold in sorted({*recipe.train, *recipe.validation, *recipe.test})
@@ -121,7 +122,8 @@ def _in_order(entries: Sequence[SliceEntry], *sides: set[str]) -> Split:
     return Split(*(tuple(entry.file for entry in entries if entry.file in side) for side in sides))
 
 
-def _by_folds(dataset: TumorDataset, recipe: FoldSplit) -> Split:
+def _check_folds(dataset: TumorDataset, recipe: FoldSplit) -> None:
+    """Make sure that each fold is named once and that the data hold slices of it."""
     named = [*recipe.train, *recipe.validation, *recipe.test]
     twice = sorted({fold for fold in named if named.count(fold) > 1})
     if twice:
@@ -131,6 +133,10 @@ def _by_folds(dataset: TumorDataset, recipe: FoldSplit) -> Split:
     if missing:
         known = f"the data holds folds {present}" if present else "is cvind.mat in the data folder?"
         raise TumorlensError(f"split: expected slices of fold {missing[0]}, found none; {known}")
+
+
+def _by_folds(dataset: TumorDataset, recipe: FoldSplit) -> Split:
+    _check_folds(dataset, recipe)
     return _in_order(
         dataset.entries,
         *(
@@ -156,7 +162,7 @@ def _by_patients(dataset: TumorDataset, recipe: PatientSplit) -> Split:
         )
     except ValueError as error:
         raise TumorlensError(
-            f"split: {len(patients)} patients are too few for these fractions of each tumor type ({error})"
+            f"split: {len(patients)} patients are too few for these fractions of each tumor type"
         ) from error
     sides = [set(train), set(validation), set(test)]
     return _in_order(

@@ -1,6 +1,7 @@
 """`train`: a recipe, a dataset and a folder in, a finished run out."""
 
 import logging
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ import lightning as L  # noqa: N812 - the name that Lightning's own documentatio
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
@@ -62,7 +64,8 @@ def train(
     checkpoint = run.last_checkpoint if run.last_checkpoint.is_file() else None
     _fit(run, module, data, log, checkpoint)
     run.finish(int(log.best["epoch"]), log.best["validation_score"])
-    report(f"best epoch {run.record.best_epoch}: validation {module.score_name} {run.record.best_score:.4f}")
+    best = int(log.best["epoch"]) + 1  # counted as the lines of the epochs count
+    report(f"best epoch {best}: validation {module.score_name} {run.record.best_score:.4f}")
     return run
 
 
@@ -70,6 +73,8 @@ def _open_run(
     recipe: Recipe, dataset: TumorDataset, folder: Path, split: Split | None, resume: bool
 ) -> tuple[Run, EncoderWeights | None]:
     """The run in a folder, with the weights that it starts from where it starts."""
+    if resume:
+        _sweep(folder)
     if (folder / "run.json").is_file():
         if not resume:
             raise TumorlensError(
@@ -90,9 +95,28 @@ def _open_run(
         raise TumorlensError(f"{folder}: expected a new or empty folder, found other files in it")
     split = split or make_split(dataset, recipe.split)
     weights = resolve_weights(recipe.model.encoder, recipe.model.weights)
-    build_network(recipe, weights)  # an unfit encoder or unfit weights are told before anything is written
+    _try_out(build_network(recipe, weights), recipe)  # what can't work is told before anything is written
     origin = {"source": weights.source, "sha256": weights.sha256} if weights else None
     return Run.create(folder, recipe, split, dataset, origin), weights
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process had half written."""
+    for partial in [*folder.glob(".*.partial"), *folder.glob("checkpoints/.*.partial")]:
+        partial.unlink(missing_ok=True)
+
+
+def _try_out(network: nn.Module, recipe: Recipe) -> None:
+    """Make sure that a network takes slices of the recipe's size; some encoders take only some sizes."""
+    network.eval()
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 1, recipe.size, recipe.size))
+    except (ValueError, RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise TumorlensError(
+            f"size: expected one that {recipe.model.encoder} takes, got {recipe.size}: {reason}"
+        ) from error
 
 
 def make_module(recipe: Recipe, weights: EncoderWeights | None, steps_per_epoch: int) -> TumorModule:
@@ -137,7 +161,16 @@ def _fit(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    stop_handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as stop:  # what Lightning makes of a termination and of Ctrl-C, which it then ignores
+        if trainer.received_sigterm:
+            raise SystemExit(128 + signal.SIGTERM) from stop
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, stop_handler)
+        raise KeyboardInterrupt from stop
 
 
 def _precision(wanted: str) -> str:

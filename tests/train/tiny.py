@@ -1,0 +1,41 @@
+"""A dataset and recipes so small that a run takes a second."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.conftest import slice_file
+from tumorlens.dataset import TumorDataset, open_dataset
+from tumorlens.train.recipe import Recipe, load_recipe
+
+SIZE = 64
+PATIENTS = 12
+SLICES_EACH = 2
+FAST = (
+    "model.encoder=test_resnet",
+    "training.workers=0",
+    "training.phases.0.learning_rate=3e-3",
+)
+
+
+def write_tiny_folder(folder: Path) -> Path:
+    """Twelve patients, four of each type, two slices each: a bright disc on noise, its size by type."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    for number in range(PATIENTS * SLICES_EACH):
+        patient, label = number // SLICES_EACH, 1 + (number // SLICES_EACH) % 3
+        row, column = generator.integers(16, 48, 2)
+        mask = np.hypot(rows - row, columns - column) < 3 + 3 * label
+        image = (generator.uniform(0, 200, (SIZE, SIZE)) + 500 * mask).astype(np.int16)
+        slice_file(folder / f"{number + 1}.mat", image, mask, label, f"patient {patient}")
+    return folder
+
+
+def open_tiny(folder: Path) -> TumorDataset:
+    folder.mkdir(parents=True, exist_ok=True)
+    return open_dataset(write_tiny_folder(folder))
+
+
+def tiny_recipe(*overrides: str, task: str = "segmentation") -> Recipe:
+    name = "smoke" if task == "segmentation" else "smoke-classification"
+    return load_recipe(name, [*FAST, *overrides])
