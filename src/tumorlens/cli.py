@@ -48,8 +48,11 @@ def main() -> None:
     except TumorlensError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        print("tumorlens: interrupted", file=sys.stderr)
-        sys.exit(130)
+        _stopped(130)
+    except SystemExit as end:
+        if end.code in (130, 143):  # typer swallows Ctrl-C and exits with this code without a word
+            _stopped(int(end.code))
+        raise
     except OSError as error:
         _fail(_disk_words(error))
 
@@ -265,6 +268,11 @@ def _disk_words(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{where}the disk is full; nothing half-written was left; free some space and run this again"
     return f"{where}{error.strerror or error}"
+
+
+def _stopped(code: int) -> None:
+    print("tumorlens: interrupted; what was finished is whole", file=sys.stderr)
+    sys.exit(code)
 
 
 def _fail(message: str) -> None:

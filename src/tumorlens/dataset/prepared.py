@@ -6,6 +6,7 @@ import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,16 +48,31 @@ def prepare_dataset(dataset: TumorDataset, size: int) -> PreparedSlices:
 def _build(dataset: TumorDataset, size: int, folder: Path) -> None:
     building = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.partial")
     building.mkdir()
-    shape = (len(dataset), size, size)
     try:
-        images = np.lib.format.open_memmap(building / "images.npy", "w+", np.float32, shape)
-        masks = np.lib.format.open_memmap(building / "masks.npy", "w+", np.bool_, shape)
-        for position in range(len(dataset)):
-            images[position] = preprocess.prepare_image(dataset.image(position), size)
-            masks[position] = preprocess.prepare_mask(dataset.mask(position), size)
-        images.flush()
-        masks.flush()
-        building.replace(folder)
+        with (building / "images.npy").open("wb") as images, (building / "masks.npy").open("wb") as masks:
+            # Written, not mapped: on a full disk a write fails, where a mapped page kills the process.
+            _begin(images, np.dtype(np.float32), (len(dataset), size, size))
+            _begin(masks, np.dtype(np.bool_), (len(dataset), size, size))
+            for position in range(len(dataset)):
+                images.write(preprocess.prepare_image(dataset.image(position), size).tobytes())
+                masks.write(preprocess.prepare_mask(dataset.mask(position), size).tobytes())
+        _put_in_place(building, folder)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+
+
+def _begin(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    description = np.lib.format.dtype_to_descr(dtype)
+    header = {"descr": description, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _put_in_place(building: Path, folder: Path) -> None:
+    """Name the finished folder; where another process was quicker, keep that one's."""
+    try:
+        building.replace(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(building)

@@ -17,7 +17,8 @@ class GrayInput(StrEnum):
 
     ``AVERAGE`` is the paper's way: the first convolution's weights averaged over RGB, the slice fed as it
     is. ``REPLICATE`` computes what the RGB encoder would on three equal channels, normalised as in its
-    pretraining: weights summed over RGB, the slice shifted and scaled first.
+    pretraining: weights summed over RGB, the slice shifted and scaled first. It is exact where the channels
+    share a mean and a standard deviation, as EfficientNet-Lite's do; otherwise their averages are used.
     """
 
     AVERAGE = "average"
@@ -124,4 +125,7 @@ def last_block(encoder: nn.Module) -> list[nn.Module]:
         name = name.replace(".", "_")
     children = [child for child, _ in encoder.named_children()]
     behind = children[children.index(name.partition(".")[0]) + 1 :]
-    return [encoder.get_submodule(part) for part in (name, *behind)]
+    block = [encoder.get_submodule(part) for part in (name, *behind)]
+    if not any(weight.ndim > 1 for part in block for weight in part.parameters()):
+        raise TumorlensError(f"trainable: expected a last block with weights, but {name} has none; train all")
+    return block

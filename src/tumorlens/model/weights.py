@@ -37,13 +37,11 @@ class EncoderWeights:
         state: Tensors by name, for three input channels.
         source: The origin in words, for the log and the run folder.
         sha256: Of the file, or of the tensors where timm fetched them.
-        by_order: Whether the tensors match the model's by order rather than by name.
     """
 
     state: StateDict
     source: str
     sha256: str
-    by_order: bool = False
 
     def load_into(self, encoder: nn.Module, adapt: Callable[[StateDict], StateDict]) -> None:
         """Fill an encoder; a classification head and layers past its last stage are left out.

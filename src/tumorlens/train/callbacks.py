@@ -1,5 +1,6 @@
 """What happens at the end of each epoch: the log, the best weights, the report, the checkpoint."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,9 +61,18 @@ class EpochLog(Callback):
         self._trained = time.perf_counter() - self._began
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Log the epoch and keep its weights if they are the best so far."""
+        """Log the epoch and keep its weights if they are the best so far.
+
+        Raises:
+            TumorlensError: A loss or a score isn't a number; training on would only waste time.
+        """
         values = {name: float(trainer.callback_metrics[name]) for name in _VALUES}
-        broken = [name for name, value in values.items() if value != value]
+        broken = [name for name, value in values.items() if not math.isfinite(value)]
+        if broken:
+            raise TumorlensError(
+                f"epoch {trainer.current_epoch + 1}: {', '.join(broken)} is not a number; "
+                "train again with a lower learning rate"
+            )
         self.rows.append(
             {
                 "epoch": trainer.current_epoch,
@@ -76,19 +86,18 @@ class EpochLog(Callback):
             self.run.save_weights(pl_module.network)  # type: ignore[arg-type]
         with atomic.replacing(self.run.metrics) as temporary:
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
-        self._report(self._line(trainer, broken))
+        self._report(self._line(trainer))
 
-    def _line(self, trainer: L.Trainer, broken: list[str]) -> str:
+    def _line(self, trainer: L.Trainer) -> str:
         row = self.rows[-1]
         left = row["seconds"] * ((trainer.max_epochs or 0) - len(self.rows))
         best = ", best so far" if self.best is row else ""
-        warning = f"; {', '.join(broken)} is not a number" if broken else ""
         return (
             f"epoch {len(self.rows)}/{trainer.max_epochs}: "
             f"loss {row['train_loss']:.4f} train, {row['validation_loss']:.4f} validation; "
             f"{self._score_name} {row['train_score']:.4f} train, {row['validation_score']:.4f} validation"
             f"{best}; "
-            f"{row['seconds']:.0f} s, about {left / 60:.0f} min left{warning}"
+            f"{row['seconds']:.0f} s, about {left / 60:.0f} min left"
         )
 
 
