@@ -110,14 +110,25 @@ def test_a_run_killed_while_it_writes_keeps_whole_files(
 
 def test_ctrl_c_ends_a_run_in_one_line_and_leaves_it_resumable(tiny: TumorDataset, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    started = start(tmp_path, *words(tiny, folder, *OVERRIDES))
+    overrides = ["training.phases=[{epochs: 25, learning_rate: 0.003}]", "training.patience=25"]
+    started = start(tmp_path, *words(tiny, folder, *overrides))
     started.wait_until(lambda: "epoch 1/" in started.out.read_text())
     os.kill(started.process.pid or 0, signal.SIGINT)
     assert started.finish() == 130
-    assert started.err.read_text() == "tumorlens: interrupted\n"
+    assert started.err.read_text() == "tumorlens: interrupted; what was finished is whole\n"
     assert not Run(folder).is_finished
-    whole = train(tiny_recipe(*OVERRIDES), tiny, tmp_path / "whole", report=silent)
-    assert_same_run(train(tiny_recipe(*OVERRIDES), tiny, folder, resume=True, report=silent), whole)
+    whole = train(tiny_recipe(*overrides), tiny, tmp_path / "whole", report=silent)
+    assert_same_run(train(tiny_recipe(*overrides), tiny, folder, resume=True, report=silent), whole)
+
+
+def test_a_terminated_run_does_not_look_finished(tiny: TumorDataset, tmp_path: Path) -> None:
+    overrides = ["training.phases=[{epochs: 25, learning_rate: 0.003}]", "training.patience=25"]
+    started = start(tmp_path, *words(tiny, tmp_path / "run", *overrides))
+    started.wait_until(lambda: "epoch 1/" in started.out.read_text())
+    os.kill(started.process.pid or 0, signal.SIGTERM)
+    assert started.finish() == 128 + signal.SIGTERM
+    assert started.err.read_text() == "tumorlens: interrupted; what was finished is whole\n"
+    assert not Run(tmp_path / "run").is_finished
 
 
 @pytest.mark.parametrize("largest", [100, 20_000, 1_000_000, 4_000_000])
