@@ -6,6 +6,7 @@ Processes are forked from a server that has imported everything once, so that ea
 import io
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -56,6 +57,8 @@ def _main(folder: Path, words: list[str], out: Path, err: Path, largest_file: in
 
     from tumorlens import cli
 
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and they hand that down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT), 1)
     os.dup2(os.open(err, os.O_WRONLY | os.O_CREAT), 2)
