@@ -185,7 +185,7 @@ def evaluate(
     """Measure a run on one side of its split; writes results.json, results.md, slices.csv and the figures."""
     _need_training_extra()
     from tumorlens.dataset import open_dataset
-    from tumorlens.evaluate.run import evaluate_run, evaluation_folder
+    from tumorlens.evaluate.run import evaluate_run, evaluation_folders
     from tumorlens.train.run import Run
     from tumorlens.train.split import Side
 
@@ -194,9 +194,9 @@ def evaluate(
     trained = Run(run)
     dataset = open_dataset(data, cache, _progress("decoding"))
     evaluate_run(trained, dataset, Side(split), _progress("evaluating"))
-    folder = evaluation_folder(trained, Side(split))
-    print((folder / "results.md").read_text())
-    print(f"{folder}: results, slices and figures")
+    for folder in evaluation_folders(trained, Side(split)).values():
+        print((folder / "results.md").read_text())
+        print(f"{folder}: results, slices and figures")
 
 
 @app.command()

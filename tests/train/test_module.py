@@ -170,7 +170,7 @@ def test_the_optimizer_s_rate_follows_the_schedule_step_by_step() -> None:
 def loss_of(logits: Tensor, mask: Tensor, *overrides: str) -> float:
     recipe = tiny_recipe(*overrides)
     assert isinstance(recipe, SegmentationRecipe)
-    return float(segmentation_loss(logits, mask, recipe, DiceLoss(sigmoid=True)))
+    return float(segmentation_loss(logits, mask, recipe.loss, DiceLoss(sigmoid=True)))
 
 
 def test_the_loss_is_cross_entropy_plus_the_mean_dice_loss_of_the_slices() -> None:

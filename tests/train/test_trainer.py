@@ -12,6 +12,7 @@ from torch import Tensor
 from tests.train.tiny import tiny_recipe
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
+from tumorlens.evaluate.run import evaluate_run
 from tumorlens.train.module import SegmentationModule, TumorModule
 from tumorlens.train.recipe import Recipe, load_recipe
 from tumorlens.train.run import Run
@@ -300,3 +301,18 @@ def test_the_shipped_smoke_recipe_trains_on_real_slices(slices_folder: Path, tmp
     run = train(load_recipe("smoke"), dataset, tmp_path / "run", report=silent)
     assert run.is_finished
     assert {len(run.split.files(side)) for side in Side} == {6, 3}
+
+
+def test_a_joint_run_is_measured_for_both_tasks(tiny: TumorDataset, tmp_path: Path) -> None:
+    path = tmp_path / "joint.yaml"
+    path.write_text(
+        "{task: joint, size: 64, split: {kind: patients, validation: 0.25, test: 0.25}, "
+        "model: {encoder: test_resnet, weights: none, decoder_channels: [32, 16, 8]}, "
+        "training: {phases: [{epochs: 1, learning_rate: 0.001}], batch_size: 6, workers: 0}}"
+    )
+    run = train(load_recipe(str(path)), tiny, tmp_path / "run", report=silent)
+    evaluations = evaluate_run(run, tiny)
+    assert sorted(evaluations) == ["classification", "segmentation"]
+    for task in evaluations:
+        results = run.folder / "evaluation-test" / task / "results.json"
+        assert json.loads(results.read_text())["task"] == task

@@ -1,16 +1,16 @@
 """The runs of a cross-validation, measured one by one and together."""
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tumorlens import atomic
 from tumorlens.dataset import TumorDataset
-from tumorlens.evaluate.run import evaluate_run, evaluation_folder
+from tumorlens.evaluate.run import evaluate_run, evaluation_folders
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side
 
@@ -33,19 +33,29 @@ def evaluate_folds(runs: list[Run], dataset: TumorDataset, folder: Path, progres
         TumorlensError: As `tumorlens.evaluate.run.evaluate_run`.
         OSError: The results can't be written.
     """
-    names = _HEADLINES[runs[0].recipe.task]
-    rows: list[dict[str, Any]] = []
-    tables = []
-    for number, run in enumerate(runs, start=1):
-        evaluation = evaluate_run(run, dataset, Side.TEST, progress)
-        results = json.loads((evaluation_folder(run, Side.TEST) / "results.json").read_text())
-        rows.append({"fold": number, **{name: results["scores"][name]["value"] for name in names}})
-        tables.append(evaluation.slices)
-    values = pd.DataFrame(rows).set_index("fold")
-    summary = {name: {"mean": float(values[name].mean()), "sd": float(values[name].std())} for name in names}
-    atomic.write_text(
-        folder / "results.json", json.dumps({"folds": rows, "over folds": summary}, indent=1) + "\n"
-    )
+    folders = [evaluation_folders(run, Side.TEST) for run in runs]
+    evaluations = [evaluate_run(run, dataset, Side.TEST, progress) for run in runs]
+    texts = []
+    for task in folders[0]:
+        place = folder / task if len(folders[0]) > 1 else folder
+        results = [json.loads((fold[task] / "results.json").read_text()) for fold in folders]
+        texts.append(_gather(place, _HEADLINES[task], results, [fold[task].slices for fold in evaluations]))
+    return "\n\n".join(texts)
+
+
+def _gather(
+    folder: Path, names: tuple[str, ...], results: list[dict[str, Any]], tables: list[pd.DataFrame]
+) -> str:
+    rows = [
+        {"fold": number, **{name: result["scores"][name]["value"] for name in names}}
+        for number, result in enumerate(results, start=1)
+    ]
+    values = pd.DataFrame(rows).set_index("fold").astype(float)
+    summary = {
+        name: {"mean": _defined(values[name].mean()), "sd": _defined(values[name].std())} for name in names
+    }
+    text = json.dumps({"folds": rows, "over folds": summary}, indent=1, allow_nan=False)
+    atomic.write_text(folder / "results.json", text + "\n")
     with atomic.replacing(folder / "slices.csv") as temporary:
         pd.concat(tables).to_csv(temporary, index=False, float_format="%.6g")
     text = _markdown(values, names)
@@ -53,10 +63,15 @@ def evaluate_folds(runs: list[Run], dataset: TumorDataset, folder: Path, progres
     return text
 
 
+def _defined(value: float) -> float | None:
+    """None, JSON's null, for what no fold defines."""
+    return float(value) if math.isfinite(value) else None
+
+
 def _markdown(values: pd.DataFrame, names: tuple[str, ...]) -> str:
+    shown = values.map("{:.4f}".format).replace("nan", "n/a")
     lines = ["| fold | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
-    for fold, row in values.iterrows():
-        lines.append(f"| {fold} | " + " | ".join(f"{row[name]:.4f}" for name in names) + " |")
-    spread = [f"{np.mean(values[name]):.4f} ± {np.std(values[name], ddof=1):.4f}" for name in names]
-    lines.append("| mean ± SD | " + " | ".join(spread) + " |")
+    lines += [f"| {fold} | " + " | ".join(row) + " |" for fold, row in shown.iterrows()]
+    spread = [f"{values[name].mean():.4f} ± {values[name].std():.4f}" for name in names]
+    lines.append("| mean ± SD | " + " | ".join(spread).replace("nan ± nan", "n/a") + " |")
     return "\n".join(lines)

@@ -29,15 +29,18 @@ Progress = Callable[[Iterable[list[int]]], Iterable[list[int]]]
 _BATCH = 16
 
 
-def evaluation_folder(run: Run, side: Side) -> Path:
-    """Where the evaluation of a run lies."""
-    return run.folder / f"evaluation-{side}"
+def evaluation_folders(run: Run, side: Side) -> dict[str, Path]:
+    """Where the evaluations of a run lie, by task: one for each that its network does."""
+    folder = run.folder / f"evaluation-{side}"
+    if run.recipe.task != "joint":
+        return {run.recipe.task: folder}
+    return {task: folder / task for task in ("segmentation", "classification")}
 
 
 def evaluate_run(
     run: Run, dataset: TumorDataset, side: Side = Side.TEST, progress: Progress = iter
-) -> Evaluation:
-    """Measure a run's best weights on one side of its split and write the report and figures.
+) -> dict[str, Evaluation]:
+    """Measure a run's best weights on one side of its split and write the reports and figures.
 
     Masks are scored in the slices' own pixels, after the way back from the model's input size.
 
@@ -47,6 +50,9 @@ def evaluate_run(
         side: Which slices.
         progress: Wraps the batches, to show how far it is.
 
+    Returns:
+        By task, ``segmentation`` or ``classification``; both for a joint run.
+
     Raises:
         TumorlensError: The run isn't trained, or a slice of its split isn't in the dataset.
         OSError: The results can't be written.
@@ -54,16 +60,18 @@ def evaluate_run(
     run.split.check(dataset)
     model = RunModel(run)
     positions = run.split.positions(dataset, side)
-    batches = progress([positions[start : start + _BATCH] for start in range(0, len(positions), _BATCH)])
-    evaluation: Evaluation
-    if run.recipe.task == "segmentation":
-        evaluation = evaluate_segmentation(_cases(model, dataset, batches))
-    else:
-        evaluation = _classified(model, dataset, positions, batches)
-    folder = evaluation_folder(run, side)
-    write_report(evaluation, folder, _protocol(run, side))
-    _draw(run, model, dataset, evaluation, folder)
-    return evaluation
+    parts = [positions[start : start + _BATCH] for start in range(0, len(positions), _BATCH)]
+    evaluations: dict[str, Evaluation] = {}
+    for task, folder in evaluation_folders(run, side).items():
+        evaluation: Evaluation
+        if task == "segmentation":
+            evaluation = evaluate_segmentation(_cases(model, dataset, progress(parts)))
+        else:
+            evaluation = _classified(model, dataset, positions, progress(parts))
+        write_report(evaluation, folder, _protocol(run, side, task))
+        _draw(run, model, dataset, evaluation, folder)
+        evaluations[task] = evaluation
+    return evaluations
 
 
 def _inputs(dataset: TumorDataset, positions: list[int], size: int) -> NDArray[np.float32]:
@@ -96,7 +104,7 @@ def _classified(
     return evaluate_classification([dataset.entries[position] for position in positions], probabilities)
 
 
-def _protocol(run: Run, side: Side) -> dict[str, object]:
+def _protocol(run: Run, side: Side, task: str) -> dict[str, object]:
     weights = run.record.weights
     masks = "scored in the slices' own pixels; probability threshold 0.5; no averaging over flips"
     return {
@@ -109,7 +117,7 @@ def _protocol(run: Run, side: Side) -> dict[str, object]:
         "weights of epoch": None if run.record.best_epoch is None else run.record.best_epoch + 1,
         "epochs run": len(run.history()),
         "input size": run.recipe.size,
-        **({"masks": masks} if run.recipe.task == "segmentation" else {}),
+        **({"masks": masks} if task == "segmentation" else {}),
         "tumorlens": run.record.tumorlens,
         "commit": run.record.commit,
     }
@@ -128,6 +136,8 @@ def _draw(run: Run, model: Model, dataset: TumorDataset, evaluation: Evaluation,
         save_figure(reliability_figure(evaluation), folder / "figure-5-reliability.png")
         save_figure(roc_figure(evaluation), folder / "figure-6-roc.png")
         score_name = "accuracy"
+    if run.recipe.task == "joint":
+        score_name = "score"  # the mean of Dice and accuracy
     best = None if run.record.best_epoch is None else run.record.best_epoch + 1
     score = history_figure(history, "score", score_name=score_name, best_epoch=best)
     save_figure(score, folder / f"figure-3-{score_name.lower()}.png")

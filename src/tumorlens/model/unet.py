@@ -75,7 +75,7 @@ class AttentionUNet(nn.Module):
         self.encoder, channels, reductions = _feature_pyramid(encoder)
         if weights is not None:
             weights.load_into(self.encoder, lambda state: to_gray(state, encoder, gray))
-        self.multiple = reductions[-1]
+        self.multiple, self.deepest_channels = reductions[-1], channels[-1]
         skips = channels[-2::-1] + [0] * (reductions[0] // 2)
         if not 1 <= len(decoder_channels) <= len(skips):
             raise TumorlensError(
@@ -90,11 +90,24 @@ class AttentionUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """A batch (n, 1, rows, columns) in [0, 1] to mask logits of the same shape."""
+        deepest, skips = self.encode(x)
+        return self.outline(self.decode(deepest, skips)[-1], x)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The encoder's deepest features of a batch, and the others with the deepest of them last."""
         check_input(x, self.multiple)
         *skips, deepest = self.encoder(self.input(x))
-        features = deepest
-        for step in self.decoder:
-            features = step(features, skips.pop() if skips else None)
+        return deepest, skips
+
+    def decode(self, deepest: Tensor, skips: list[Tensor]) -> list[Tensor]:
+        """The deepest features, then those after each decoder step."""
+        steps = [deepest]
+        for number, step in enumerate(self.decoder, start=1):
+            steps.append(step(steps[-1], skips[-number] if number <= len(skips) else None))
+        return steps
+
+    def outline(self, features: Tensor, x: Tensor) -> Tensor:
+        """The last step's features to mask logits of the batch's own size."""
         return functional.interpolate(
             self.head(features), size=x.shape[2:], mode="bilinear", align_corners=False
         )

@@ -11,7 +11,7 @@ import jinja2
 from tumorlens import atomic
 from tumorlens.dataset.statistics import Table1
 from tumorlens.evaluate.report import PAPER, PAPER_VALUES, in_words
-from tumorlens.evaluate.run import evaluation_folder
+from tumorlens.evaluate.run import evaluation_folders
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side
 from tumorlens.tumor_type import TumorType
@@ -59,7 +59,7 @@ def write_page(out: Path, table: Table1, segmentation: Run, classification: Run)
 
 
 def _section(run: Run) -> _Section:
-    folder = evaluation_folder(run, Side.TEST)
+    folder = evaluation_folders(run, Side.TEST)[run.recipe.task]
     captions = {
         "figure-1-cases": "Figure 1. Best, median and worst cases: original, expert's and predicted outline",
         "figure-2-confusion": "Figure 2. Confusion matrix",

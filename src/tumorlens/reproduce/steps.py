@@ -7,7 +7,7 @@ from tumorlens import atomic
 from tumorlens.dataset import TumorDataset
 from tumorlens.dataset.statistics import sample_picture, statistics
 from tumorlens.errors import TumorlensError
-from tumorlens.evaluate.run import evaluate_run, evaluation_folder
+from tumorlens.evaluate.run import evaluate_run, evaluation_folders
 from tumorlens.reproduce.page import write_page
 from tumorlens.train.callbacks import Report
 from tumorlens.train.recipe import Recipe, load_recipe
@@ -74,7 +74,7 @@ def reproduce_all(
     runs = []
     for recipe in recipes:
         run = train(recipe, dataset, out / recipe.task, resume=True, report=report)
-        if (evaluation_folder(run, Side.TEST) / "results.json").is_file():
+        if (evaluation_folders(run, Side.TEST)[recipe.task] / "results.json").is_file():
             report(f"{run.folder}: already evaluated")
         else:
             evaluate_run(run, dataset, Side.TEST, progress)

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tumorlens.analyze import Outputs
 from tumorlens.train.run import Run
@@ -15,7 +16,7 @@ class RunModel:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = run.load_network().to(self._device)
         self._network = network.to(memory_format=torch.channels_last)
-        self._outlines = run.recipe.task == "segmentation"
+        self._task = run.recipe.task
         self._size = run.recipe.size
 
     @property
@@ -26,5 +27,15 @@ class RunModel:
     def __call__(self, batch: NDArray[np.float32]) -> Outputs:
         """Run on a batch (n, 1, size, size) in [0, 1]."""
         with torch.inference_mode():
-            logits = self._network(torch.from_numpy(batch).to(self._device)).float().cpu().numpy()
-        return Outputs(mask_logits=logits[:, 0]) if self._outlines else Outputs(class_logits=logits)
+            given = self._network(torch.from_numpy(batch).to(self._device))
+        if self._task == "joint":
+            return Outputs(
+                mask_logits=_array(given.mask_logits)[:, 0], class_logits=_array(given.class_logits)
+            )
+        if self._task == "segmentation":
+            return Outputs(mask_logits=_array(given)[:, 0])
+        return Outputs(class_logits=_array(given))
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    return values.float().cpu().numpy()

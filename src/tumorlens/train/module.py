@@ -15,7 +15,13 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from tumorlens.model.encoder import last_block
 from tumorlens.train.datamodule import Batch
-from tumorlens.train.recipe import ClassificationRecipe, PhaseRecipe, Recipe, SegmentationRecipe
+from tumorlens.train.recipe import (
+    ClassificationRecipe,
+    PhaseRecipe,
+    Recipe,
+    SegmentationLossRecipe,
+    SegmentationRecipe,
+)
 from tumorlens.tumor_type import TumorType
 
 
@@ -93,7 +99,7 @@ class SegmentationModule(TumorModule):
     def loss_and_score(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """See `TumorModule.loss_and_score`."""
         logits = self.network(batch.image)
-        loss = segmentation_loss(logits.float(), batch.mask, self.recipe, self._dice_loss)
+        loss = segmentation_loss(logits.float(), batch.mask, self.recipe.loss, self._dice_loss)
         dice = compute_dice((logits > 0).float(), batch.mask.float(), ignore_empty=False)
         return loss, dice.mean()
 
@@ -113,19 +119,19 @@ class ClassificationModule(TumorModule):
 
 
 def segmentation_loss(
-    logits: Tensor, mask: Tensor, recipe: SegmentationRecipe, dice_loss: DiceLoss
+    logits: Tensor, mask: Tensor, weights: SegmentationLossRecipe, dice_loss: DiceLoss
 ) -> Tensor:
     """Binary cross-entropy plus Dice loss, weighted as the recipe says.
 
     Args:
         logits: (n, 1, rows, columns).
         mask: The same shape, booleans.
-        recipe: Holds the two weights.
+        weights: Of the two terms.
         dice_loss: MONAI's, on logits; one Dice a slice, then their mean.
     """
     target = mask.to(logits.dtype)
     cross_entropy = functional.binary_cross_entropy_with_logits(logits, target)
-    loss: Tensor = recipe.loss.cross_entropy * cross_entropy + recipe.loss.dice * dice_loss(logits, target)
+    loss: Tensor = weights.cross_entropy * cross_entropy + weights.dice * dice_loss(logits, target)
     return loss
 
 

@@ -61,6 +61,18 @@ class ClassifierRecipe(EncoderRecipe):
     dropout: Fraction = 0.0
 
 
+class JointModelRecipe(UNetRecipe):
+    """One network with two heads.
+
+    Attributes:
+        context_layers: Transformer layers over the coarsest features; 0 for none.
+        dropout: Probability of dropping a channel before the head that names.
+    """
+
+    context_layers: Annotated[int, Field(ge=0)] = 2
+    dropout: Fraction = 0.2
+
+
 class FoldSplit(_Strict):
     """The author's folds (``cvind.mat``), each on one side only."""
 
@@ -183,6 +195,18 @@ class ClassificationLossRecipe(_Strict):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
 
 
+class JointLossRecipe(SegmentationLossRecipe, ClassificationLossRecipe):
+    """Both tasks' losses and what ties them.
+
+    Attributes:
+        type: Weight of the tumor type's cross-entropy.
+        guidance: Weight of the share of the type head's attention that lies outside the dilated mask.
+    """
+
+    type: Annotated[float, Field(ge=0)] = 1
+    guidance: Annotated[float, Field(ge=0)] = 0.5
+
+
 class SegmentationRecipe(_Recipe):
     """A run that learns to outline the tumor."""
 
@@ -199,7 +223,15 @@ class ClassificationRecipe(_Recipe):
     loss: ClassificationLossRecipe = ClassificationLossRecipe()
 
 
-Recipe = SegmentationRecipe | ClassificationRecipe
+class JointRecipe(_Recipe):
+    """A run that learns both with one network."""
+
+    task: Literal["joint"]
+    model: JointModelRecipe = JointModelRecipe()
+    loss: JointLossRecipe = JointLossRecipe()
+
+
+Recipe = SegmentationRecipe | ClassificationRecipe | JointRecipe
 _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminator="task")])
 
 
@@ -295,7 +327,7 @@ def _complaint(error: ValidationError) -> str:
         return f"expected the key {key}, found none"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         known, tag = first["ctx"].get("expected_tags"), first["ctx"]["discriminator"].strip("'")
-        known = known or ("'folds', 'patients'" if key else "'segmentation', 'classification'")
+        known = known or ("'folds', 'patients'" if key else "'segmentation', 'classification', 'joint'")
         got = _in_words(first["ctx"].get("tag"))
         return f"{f'{key}.' if key else ''}{tag}: expected one of {known}, got {got}"
     message = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
@@ -317,8 +349,12 @@ def _in_words(value: object) -> str:
 
 
 def _valid_keys(task: str) -> Iterator[str]:
-    recipe = SegmentationRecipe if task == "segmentation" else ClassificationRecipe
-    return _keys(recipe.model_json_schema(), {})
+    recipes = {
+        "segmentation": SegmentationRecipe,
+        "classification": ClassificationRecipe,
+        "joint": JointRecipe,
+    }
+    return _keys(recipes[task].model_json_schema(), {})
 
 
 def _keys(schema: Mapping[str, Any], root: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

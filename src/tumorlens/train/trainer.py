@@ -18,8 +18,9 @@ from tumorlens.model.weights import EncoderWeights, resolve_weights
 from tumorlens.train.build import build_network
 from tumorlens.train.callbacks import AtomicCheckpoints, EpochLog, PatienceInLastPhase, Report
 from tumorlens.train.datamodule import SliceDataModule
+from tumorlens.train.joint import JointModule
 from tumorlens.train.module import ClassificationModule, SegmentationModule, TumorModule
-from tumorlens.train.recipe import Recipe, SegmentationRecipe
+from tumorlens.train.recipe import JointRecipe, Recipe, SegmentationRecipe
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side, Split, make_split
 
@@ -123,6 +124,8 @@ def make_module(recipe: Recipe, weights: EncoderWeights | None, steps_per_epoch:
     """The module of a recipe, its new layers drawn from the recipe's seed."""
     torch.manual_seed(recipe.training.seed)
     network = build_network(recipe, weights)
+    if isinstance(recipe, JointRecipe):
+        return JointModule(network, recipe, steps_per_epoch)
     if isinstance(recipe, SegmentationRecipe):
         return SegmentationModule(network, recipe, steps_per_epoch)
     return ClassificationModule(network, recipe, steps_per_epoch)
