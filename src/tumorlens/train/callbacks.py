@@ -10,7 +10,7 @@ import lightning as L  # noqa: N812 - the name that Lightning's own documentatio
 import pandas as pd
 import torch
 from lightning.fabric.utilities.types import _PATH
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from tumorlens import atomic
@@ -119,6 +119,21 @@ class PatienceInLastPhase(EarlyStopping):
         """Count from the last phase's first epoch on."""
         if trainer.current_epoch >= self._first_epoch:
             super().on_train_epoch_end(trainer, pl_module)
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar with time passed and left, gone when an epoch's line is there."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+
+    def get_metrics(
+        self, trainer: L.Trainer, pl_module: L.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """The numbers beside the bar, without that of a logger's version."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
 
 
 class AtomicCheckpoints(TorchCheckpointIO):

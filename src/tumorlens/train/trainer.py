@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
@@ -16,7 +16,7 @@ from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.model.weights import EncoderWeights, resolve_weights
 from tumorlens.train.build import build_network
-from tumorlens.train.callbacks import AtomicCheckpoints, EpochLog, PatienceInLastPhase, Report
+from tumorlens.train.callbacks import AtomicCheckpoints, EpochLog, PatienceInLastPhase, ProgressBar, Report
 from tumorlens.train.datamodule import SliceDataModule
 from tumorlens.train.joint import JointModule
 from tumorlens.train.module import ClassificationModule, SegmentationModule, TumorModule
@@ -148,7 +148,7 @@ def _fit(
     ]
     shows_progress = sys.stdout.isatty()
     if shows_progress:
-        callbacks.append(RichProgressBar(leave=False))
+        callbacks.append(ProgressBar())
     trainer = L.Trainer(
         default_root_dir=run.folder,
         max_epochs=training.epochs,
