@@ -54,12 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", required=True)
     parser.add_argument("--recipe", default="lite-segmentation")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = f"{folder}/run"
         phase = "training.phases=[{epochs: 1, learning_rate: 1.0e-4}]"
+        overrides = [word for override in [phase, *arguments.overrides] for word in ("--set", override)]
         data = ["--data", arguments.data, "--cache", f"{folder}/cache"]
-        peak = peak_of(["train", arguments.recipe, *data, "--out", run, "--set", phase])
+        peak = peak_of(["train", arguments.recipe, *data, "--out", run, *overrides])
         print(f"{arguments.recipe}, train (decoding included): peak {peak:.2f} GB", flush=True)
         peak = peak_of(["evaluate", run, *data])
         print(f"{arguments.recipe}, evaluate: peak {peak:.2f} GB")
