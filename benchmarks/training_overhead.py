@@ -29,7 +29,8 @@ def bare_loop(recipe: Recipe, steps: int) -> float:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     size, n = recipe.size, recipe.training.batch_size
     mask = torch.rand(n, 1, size, size) > 0.9
-    batch = Batch(torch.rand(n, 1, size, size), mask, torch.randint(0, 3, (n,)))
+    natural = torch.ones(n, dtype=torch.bool)
+    batch = Batch(torch.rand(n, 1, size, size), mask, torch.randint(0, 3, (n,)), natural)
     for step in range(steps + 2):
         if step == 2:
             began = time.perf_counter()

@@ -257,11 +257,15 @@ def test_two_slices_of_one_name_are_refused(
     assert_refused(tumorlens("predict", *slices, "--run", names.folder, "--out", "out"), "got 1 twice")
 
 
-def test_two_models_for_one_job_are_refused(tumorlens: Tumorlens, tiny: TumorDataset, names: Run) -> None:
+def test_two_runs_that_name_are_averaged(
+    tumorlens: Tumorlens, tiny: TumorDataset, names: Run, tmp_path: Path
+) -> None:
+    alone, twice = tmp_path / "alone", tmp_path / "twice"
+    assert tumorlens("predict", tiny.root / "1.mat", "--run", names.folder, "--out", alone)[0] == 0
     runs = ["--run", names.folder, "--run", names.folder]
-    assert_refused(
-        tumorlens("predict", tiny.root / "1.mat", *runs, "--out", "out"), "expected one model to name"
-    )
+    assert tumorlens("predict", tiny.root / "1.mat", *runs, "--out", twice)[0] == 0
+    one, two = (json.loads((folder / "1.json").read_text()) for folder in (alone, twice))
+    assert two["probabilities"] == pytest.approx(one["probabilities"])
 
 
 def test_a_place_that_cannot_be_written_is_named(

@@ -3,11 +3,19 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-HEAVY = ["lightning", "matplotlib", "monai", "pandas", "seaborn", "sklearn", "timm", "torch", "torchvision"]
+from tests.bundle.small import write_small
+
+HEAVY = [
+    "lightning", "matplotlib", "monai", "onnx", "onnxscript", "pandas", "safetensors", "scipy", "seaborn",
+    "sklearn",
+    "timm", "torch", "torchmetrics", "torchvision",
+]  # fmt: skip
 LIGHT = [
     "tumorlens",
     "tumorlens.cli",
@@ -18,14 +26,21 @@ LIGHT = [
     "tumorlens.dataset.verify",
     "tumorlens.dataset.statistics",
     "tumorlens.analyze",
+    "tumorlens.bundle",
+    "tumorlens.bundle.describe",
+    "tumorlens.bundle.write",
+    "tumorlens.ensemble",
+    "tumorlens.familiarity",
+    "tumorlens.judgement",
+    "tumorlens.outline",
     "tumorlens.predict",
     "tumorlens.preprocess",
 ]
 
 
-def loaded_after(code: str) -> list[str]:
-    """Which heavy libraries a fresh interpreter has loaded after running some code."""
-    tell = f"import json, sys; print(json.dumps([n for n in {HEAVY} if n in sys.modules]))"
+def loaded_after(code: str, libraries: Sequence[str] = HEAVY) -> list[str]:
+    """Which libraries a fresh interpreter has loaded after running some code."""
+    tell = f"import json, sys; print(json.dumps([n for n in {list(libraries)} if n in sys.modules]))"
     command = [sys.executable, "-c", f"{code}\n{tell}"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     loaded: list[str] = json.loads(printed.splitlines()[-1])
@@ -36,14 +51,37 @@ def test_analysis_imports_no_library_of_the_training_half() -> None:
     assert loaded_after("import " + ", ".join(LIGHT)) == []
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["dataset", "--help"], ["--version"]])
+def test_a_bundle_is_used_without_them(tmp_path: Path) -> None:
+    """Written here, loaded and asked there."""
+    write_small(tmp_path / "b")
+    Image.new("L", (50, 40), 9).save(tmp_path / "a.png")
+    words = [
+        "predict",
+        str(tmp_path / "a.png"),
+        "--bundle",
+        str(tmp_path / "b"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    run = f"import sys; sys.argv = {['tumorlens', *words]}\nfrom tumorlens.cli import main\n"
+    assert loaded_after(run + "try: main()\nexcept SystemExit as end: assert not end.code") == []
+    assert (tmp_path / "out" / "a.json").is_file()
+
+
+def test_the_package_alone_starts_without_the_runtime() -> None:
+    assert loaded_after("import tumorlens; tumorlens.read_scan", ["onnxruntime", "pydantic"]) == []
+    assert loaded_after("import tumorlens; tumorlens.Analyzer", ["onnxruntime"]) == ["onnxruntime"]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["bundle", "--help"], ["--version"]])
 def test_help_is_printed_without_them(words: list[str]) -> None:
     run = f"import sys; sys.argv = {['tumorlens', *words]}\nfrom tumorlens.cli import main\n"
     assert loaded_after(run + "try: main()\nexcept SystemExit as end: assert not end.code") == []
 
 
 def test_a_heavy_library_would_be_noticed() -> None:
-    assert loaded_after("import tumorlens.train.recipe, tumorlens.model") == ["timm", "torch", "torchvision"]
+    heavy = loaded_after("import tumorlens.train.recipe, tumorlens.model")
+    assert {"timm", "torch", "torchvision"} <= set(heavy)
 
 
 def test_the_import_contracts_hold() -> None:

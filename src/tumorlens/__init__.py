@@ -1,6 +1,25 @@
 """tumorlens outlines and names brain tumors on contrast-enhanced T1 MRI. Research use only."""
 
+from typing import TYPE_CHECKING, Any
+
 from tumorlens.scan import Scan, read_scan
 from tumorlens.version import __version__
 
-__all__ = ["Scan", "__version__", "read_scan"]
+if TYPE_CHECKING:
+    from tumorlens.analyze import Analyzer
+    from tumorlens.finding import Finding
+
+__all__ = ["Analyzer", "Finding", "Scan", "__version__", "read_scan"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what takes ONNX Runtime along only when it is asked for (PEP 562)."""
+    if name == "Analyzer":
+        from tumorlens.analyze import Analyzer
+
+        return Analyzer
+    if name == "Finding":
+        from tumorlens.finding import Finding
+
+        return Finding
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

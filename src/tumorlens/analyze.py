@@ -1,17 +1,17 @@
 """The Analyzer: a scan in, a finding out.
 
-It prepares the slices, runs the models, undoes the preparation. What runs the models is behind `Model`: the
-Analyzer sees arrays and never a framework.
+It prepares the slices, asks the models, undoes the preparation and judges what was said.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.errors import TumorlensError
+from tumorlens.bundle import Bundle, open_bundle
+from tumorlens.ensemble import Ensemble, Opinion
 from tumorlens.finding import Finding
 from tumorlens.preprocess import prepare_image, restore_map
 from tumorlens.scan import Scan
@@ -20,102 +20,121 @@ from tumorlens.tumor_type import TumorType
 _BATCH = 16
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What a model says about a batch; None for what it doesn't tell.
-
-    Attributes:
-        mask_logits: (n, size, size), above 0 on the tumor.
-        class_logits: (n, 3), in the order of `TumorType.class_index`.
-    """
-
-    mask_logits: NDArray[np.float32] | None = None
-    class_logits: NDArray[np.float32] | None = None
-
-
-class Model(Protocol):
-    """Anything that outlines or names, such as a trained run."""
-
-    @property
-    def size(self) -> int:
-        """Width and height of the input in pixels."""
-
-    def __call__(self, batch: NDArray[np.float32]) -> Outputs:
-        """Run on a batch (n, 1, size, size) in [0, 1]."""
-
-
 class Analyzer:
-    """Turns scans into findings.
+    """Turns scans into findings. Loaded once, called many times, from any thread.
 
     Args:
-        models: One that outlines, one that names, or both; each is asked for what it tells.
-        threshold: Probability from which a pixel counts as tumor.
+        source: A bundle, the path of one, or models of your own; by default the bundle that comes with the
+            package.
 
     Raises:
-        TumorlensError: There is no model, or two tell the same.
+        TumorlensError: The bundle is damaged, too new or not there.
     """
 
-    def __init__(self, models: Sequence[Model], threshold: float = 0.5) -> None:
-        if not models:
-            raise TumorlensError("expected at least one model, got none")
-        self._models = models
-        self._threshold = threshold
+    def __init__(self, source: Ensemble | Bundle | Path | str | None = None) -> None:
+        if isinstance(source, Ensemble):
+            self._ensemble = source
+        else:
+            bundle = source if isinstance(source, Bundle) else open_bundle(source)
+            self._ensemble = bundle.load()
 
     def analyze(self, scan: Scan) -> Finding:
         """Outline and name the tumor on every slice of a scan."""
-        shape = scan.pixels.shape[1:]
-        parts = [self._run(model, scan) for model in self._models]
-        mask_logits = _the_one([part.mask_logits for part in parts], "outline")
-        class_logits = _the_one([part.class_logits for part in parts], "name")
+        return self.analyze_batch([scan])[0]
+
+    def analyze_batch(self, scans: Sequence[Scan]) -> list[Finding]:
+        """The findings of several scans, in their order; faster than one by one."""
+        slices = [pixels for scan in scans for pixels in scan.pixels]
+        shapes = [pixels.shape for pixels in slices]
+        opinions: list[Opinion] = []
+        strangeness: list[float] = []
+        for start in range(0, len(slices), _BATCH):
+            opinion, strange = self._look(slices[start : start + _BATCH])
+            opinions += opinion
+            strangeness += strange
+        ends = list(itertools.accumulate(len(scan.pixels) for scan in scans))
+        return [
+            self._finding(
+                scan,
+                opinions[end - len(scan.pixels) : end],
+                strangeness[end - len(scan.pixels) : end],
+                shapes[end - 1],
+            )
+            for scan, end in zip(scans, ends, strict=True)
+        ]
+
+    def _look(self, slices: Sequence[NDArray[np.generic]]) -> tuple[list[Opinion], list[float]]:
+        """What the models say of each slice, and how strange each looks."""
+        ensemble = self._ensemble
+        inputs = {
+            size: np.stack([prepare_image(pixels, size) for pixels in slices])[:, None]
+            for size in sorted(ensemble.sizes)
+        }
+        known = ensemble.familiarity
+        strangeness = [] if known is None else known(next(iter(inputs.values()))[:, 0]).tolist()
+        return list(_one_by_one(ensemble(inputs), len(slices))), strangeness
+
+    def _finding(
+        self, scan: Scan, opinions: list[Opinion], strangeness: list[float], shape: tuple[int, ...]
+    ) -> Finding:
+        judgement = self._ensemble.judgement
+        rows, columns = shape
+        coarse = [opinion.tumor_probability for opinion in opinions if opinion.tumor_probability is not None]
+        tumor = _restored(coarse, (rows, columns))
+        mask = None
+        if tumor is not None:
+            mask = tumor >= judgement.thresholds(np.concatenate(coarse))[:, None, None]
+        logits = [opinion.class_logits for opinion in opinions if opinion.class_logits is not None]
+        strange = float(np.mean(strangeness)) if strangeness else None
+        probabilities = None
+        heatmap = None
+        if logits:
+            mean = judgement.probabilities(np.concatenate(logits)).mean(axis=0)
+            probabilities = {tumor_type: float(mean[tumor_type.class_index]) for tumor_type in TumorType}
+            named = int(mean.argmax())
+            heatmap = _restored([_evidence(opinion, named) for opinion in opinions], (rows, columns))
         return Finding(
             scan=scan,
-            mask=None if mask_logits is None else mask_from_logits(mask_logits, shape, self._threshold),
-            probabilities=None if class_logits is None else _mean_probabilities(class_logits),
-        )
-
-    def _run(self, model: Model, scan: Scan) -> Outputs:
-        batches = []
-        for start in range(0, len(scan.pixels), _BATCH):
-            slices = scan.pixels[start : start + _BATCH]
-            batches.append(model(np.stack([prepare_image(pixels, model.size) for pixels in slices])[:, None]))
-        return Outputs(
-            _joined([batch.mask_logits for batch in batches]),
-            _joined([batch.class_logits for batch in batches]),
+            mask=mask,
+            probabilities=probabilities,
+            tumor_probability=tumor,
+            heatmap=None if heatmap is None else _to_its_strongest(heatmap),
+            confidence=None if probabilities is None else judgement.confidence(probabilities),
+            strangeness=strange,
+            warnings=judgement.warnings(tumor, mask, probabilities, strange),
+            model=self._ensemble.name,
         )
 
 
-def probabilities_from_logits(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Softmax: class logits (n, 3) to probabilities (n, 3) that sum to 1."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    exponents = np.exp(shifted)
-    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+def _one_by_one(opinion: Opinion, count: int) -> Iterator[Opinion]:
+    """A batch's opinion, slice by slice."""
+    for index in range(count):
+        part = slice(index, index + 1)
+        yield Opinion(
+            None if opinion.tumor_probability is None else opinion.tumor_probability[part],
+            None if opinion.class_logits is None else opinion.class_logits[part],
+            None if opinion.class_maps is None else opinion.class_maps[part],
+        )
 
 
-def mask_from_logits(
-    logits: NDArray[np.float32], shape: tuple[int, int], threshold: float = 0.5
-) -> NDArray[np.bool_]:
-    """Mask logits (n, size, size) to masks in the slices' own pixels, (n, *shape).
+def _evidence(opinion: Opinion, named: int) -> NDArray[np.float32] | None:
+    """What each position of a slice adds to the named type's lead over the mean of all types.
 
-    The probabilities are interpolated to the slice's pixels and thresholded there.
+    Softmax sees nothing but differences of logits, so this, and no single map, is what spoke for the name.
     """
-    probabilities = 1 / (1 + np.exp(-logits.clip(-60, 60)))
-    return np.stack([restore_map(slice_, shape) >= threshold for slice_ in probabilities])
+    maps = opinion.class_maps
+    return None if maps is None else maps[:, named] - maps.mean(axis=1)
 
 
-def _mean_probabilities(logits: NDArray[np.float32]) -> dict[TumorType, float]:
-    mean = probabilities_from_logits(logits).mean(axis=0)
-    return {tumor: float(mean[tumor.class_index]) for tumor in TumorType}
+def _restored(
+    maps: Sequence[NDArray[np.float32] | None], shape: tuple[int, int]
+) -> NDArray[np.float32] | None:
+    """Maps (1, size, size) of a scan's slices in its own pixels, (slices, *shape)."""
+    given = [restore_map(values[0], shape) for values in maps if values is not None]
+    return np.stack(given) if given else None
 
 
-def _joined(parts: list[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    given = [part for part in parts if part is not None]
-    return np.concatenate(given) if given else None
-
-
-def _the_one(given: list[NDArray[np.float32] | None], what: str) -> NDArray[np.float32] | None:
-    told = [logits for logits in given if logits is not None]
-    if len(told) > 1:
-        raise TumorlensError(f"expected one model to {what} the tumor, got {len(told)}")
-    if told and not np.isfinite(told[0]).all():
-        raise TumorlensError(f"expected numbers from the model to {what} the tumor, got NaN; train it again")
-    return told[0] if told else None
+def _to_its_strongest(heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What spoke for the name, in [0, 1]; what spoke against it is 0."""
+    strongest = heatmap.max()
+    return np.clip(heatmap / strongest, 0, 1) if strongest > 0 else np.zeros_like(heatmap)

@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.progress import track
 
 from tumorlens.errors import TumorlensError
 from tumorlens.version import __version__
+
+if TYPE_CHECKING:
+    from tumorlens.analyze import Analyzer
 
 T = TypeVar("T")
 
@@ -26,6 +29,8 @@ dataset_app = typer.Typer(
     help="Download, check and look at the dataset of Cheng et al.", no_args_is_help=True
 )
 app.add_typer(dataset_app, name="dataset")
+bundle_app = typer.Typer(help="Look at bundles and check them.", no_args_is_help=True)
+app.add_typer(bundle_app, name="bundle")
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with the dataset's .mat files.")]
 Cache = Annotated[
@@ -177,21 +182,41 @@ def cross_validate(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    subject: Annotated[Path, typer.Argument(help="A run's or a bundle's folder.", metavar="RUN|BUNDLE")],
     data: Data,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Of a run: train, validation or test.")] = "test",
+    fold: Annotated[
+        list[int] | None, typer.Option(help="For a bundle: measure on this fold; all that it hasn't seen.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="For a bundle: where the results go.")] = None,
     cache: Cache = None,
 ) -> None:
-    """Measure a run on one side of its split; writes results.json, results.md, slices.csv and the figures."""
+    """Measure a run on a side of its split, or a bundle; writes results as JSON, Markdown, CSV, figures.
+
+    For the bundle that comes with tumorlens, RUN|BUNDLE is "default".
+    """
     _need_training_extra()
     from tumorlens.dataset import open_dataset
+
+    if str(subject) == "default" or (subject / "bundle.json").is_file():
+        from tumorlens.bundle import open_bundle
+        from tumorlens.evaluate.bundle import evaluate_bundle
+
+        if out is None:
+            raise TumorlensError("a bundle isn't written to; say where the results go with --out")
+        bundle = open_bundle(None if str(subject) == "default" else subject)
+        dataset = open_dataset(data, cache, _progress("decoding"))
+        for folder in evaluate_bundle(bundle, dataset, out, fold, _progress("evaluating")):
+            print((folder / "results.md").read_text())
+            print(f"{folder}: results, slices and figures")
+        return
     from tumorlens.evaluate.run import evaluate_run, evaluation_folders
     from tumorlens.train.run import Run
     from tumorlens.train.split import Side
 
     if split not in set(Side):
         raise TumorlensError(f"--split: expected {', '.join(Side)}, got {split}")
-    trained = Run(run)
+    trained = Run(subject)
     dataset = open_dataset(data, cache, _progress("decoding"))
     evaluate_run(trained, dataset, Side(split), _progress("evaluating"))
     for folder in evaluation_folders(trained, Side(split)).values():
@@ -202,22 +227,115 @@ def evaluate(
 @app.command()
 def predict(
     slices: Annotated[list[Path], typer.Argument(metavar="SLICE...", help=".mat, PNG or JPEG files.")],
-    run: Annotated[list[Path], typer.Option("--run", help="A run that outlines, one that names, or both.")],
-    out: Annotated[Path, typer.Option("--out", help="Gets a mask, an overlay and a JSON for each slice.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Gets a mask, an overlay, a heatmap and a JSON for each slice.")
+    ],
+    bundle: Annotated[
+        Path | None, typer.Option(help="A bundle of 'tumorlens export'; by default the one that comes along.")
+    ] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option("--run", help="Instead of a bundle, a run that outlines, one that names, or both."),
+    ] = None,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Tint pixels that may or may not be tumor in the overlays.")
+    ] = False,
 ) -> None:
     """Outline and name the tumor on slices. Research use only; not a diagnosis."""
-    _need_training_extra()
     from tumorlens.analyze import Analyzer
     from tumorlens.predict import predict_files
-    from tumorlens.train.inference import RunModel
-    from tumorlens.train.run import Run
 
-    analyzer = Analyzer([RunModel(Run(folder)) for folder in run])
-    failures = predict_files(analyzer, slices, out, report=_say)
+    if run and bundle:
+        raise TumorlensError("expected --bundle or --run, got both")
+    analyzer = _runs_analyzer(run) if run else Analyzer(bundle)
+    failures = predict_files(analyzer, slices, out, report=_say, uncertainty=uncertainty)
     for failure in failures:
         print(f"tumorlens: {failure}", file=sys.stderr)
     if failures:
         raise typer.Exit(2 if len(failures) == len(slices) else 1)
+
+
+@app.command()
+def calibrate(
+    folder: Annotated[Path, typer.Argument(help="Of 'tumorlens cross-validate' with a joint recipe.")],
+    out: Annotated[Path, typer.Option("--out", help="The judgement, a JSON file for 'tumorlens export'.")],
+) -> None:
+    """Fit temperature, words of confidence and limits of warnings to slices that no model was trained on."""
+    _need_training_extra()
+    from tumorlens.evaluate.calibrate import calibrate as fit
+    from tumorlens.evaluate.calibrate import write_judgement
+
+    fitted = fit(folder)
+    write_judgement(fitted, out)
+    print(fitted)
+
+
+@app.command()
+def export(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders; what several tell is averaged."),
+    ],
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="The bundle's folder; new or empty.")],
+    name: Annotated[str | None, typer.Option(help="Of the bundle; its folder's name by default.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 (storage only) or int8.")] = "fp32",
+    judgement: Annotated[Path | None, typer.Option(help="Of 'tumorlens calibrate'.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="A cross-validation's folder, whose results go into the bundle.")
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Turn trained runs into a bundle that needs no PyTorch, each graph proven against its network."""
+    _need_training_extra()
+    from tumorlens.bundle.manifest import Precision
+    from tumorlens.dataset import open_dataset
+    from tumorlens.evaluate.calibrate import cross_validation_results, read_judgement
+    from tumorlens.train.export import export_runs
+    from tumorlens.train.run import Run
+
+    if precision not in set(Precision):
+        raise TumorlensError(f"--precision: expected {', '.join(Precision)}, got {precision}")
+    export_runs(
+        [Run(folder) for folder in runs],
+        open_dataset(data, cache, _progress("decoding")),
+        out,
+        name=name or out.name,
+        precision=Precision(precision),
+        judgement=read_judgement(judgement) if judgement else None,
+        results=cross_validation_results(results) if results else (),
+        report=_say,
+    )
+
+
+@bundle_app.command("info")
+def bundle_info(
+    path: Annotated[
+        Path | None, typer.Argument(help="A bundle's folder; the default bundle's if none.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False,
+) -> None:
+    """Print what a bundle says of itself: models, calibration, training, measured results."""
+    from tumorlens.bundle import open_bundle
+    from tumorlens.bundle.describe import describe
+    from tumorlens.bundle.manifest import dump
+
+    bundle = open_bundle(path)
+    print(dump(bundle.manifest).rstrip() if json else describe(bundle.manifest))
+
+
+@bundle_app.command("verify")
+def bundle_verify(
+    path: Annotated[
+        Path | None, typer.Argument(help="A bundle's folder; the default bundle's if none.")
+    ] = None,
+) -> None:
+    """Check every file of a bundle against its SHA-256 and load it."""
+    from tumorlens.bundle import open_bundle
+
+    bundle = open_bundle(path)
+    bundle.verify()
+    print(f"{bundle.manifest.name}: {len(bundle.manifest.members)} files are what its manifest says")
 
 
 @app.command()
@@ -242,6 +360,15 @@ def reproduce(
         progress=_progress("evaluating"),
     )
     print(f"{page}: everything on one page")
+
+
+def _runs_analyzer(folders: list[Path]) -> "Analyzer":
+    _need_training_extra()
+    from tumorlens.analyze import Analyzer
+    from tumorlens.train.inference import runs_ensemble
+    from tumorlens.train.run import Run
+
+    return Analyzer(runs_ensemble([Run(folder) for folder in folders]))
 
 
 def _progress(description: str) -> Callable[[Iterable[T]], Iterable[T]]:

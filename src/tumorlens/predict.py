@@ -6,23 +6,30 @@ from pathlib import Path
 
 from tumorlens.analyze import Analyzer
 from tumorlens.errors import TumorlensError
-from tumorlens.finding import Finding, write_json, write_mask, write_overlay
+from tumorlens.finding import Finding, write_heatmap, write_json, write_mask, write_overlay
 from tumorlens.scan import read_scan
 
 
 def predict_files(
-    analyzer: Analyzer, paths: Sequence[Path], out: Path, report: Callable[[str], None]
+    analyzer: Analyzer,
+    paths: Sequence[Path],
+    out: Path,
+    report: Callable[[str], None],
+    *,
+    uncertainty: bool = False,
 ) -> list[str]:
     """Analyse files one after the other; a bad one doesn't stop the rest.
 
-    Writes ``NAME-mask.png`` (where a model outlines), ``NAME-overlay.png`` and ``NAME.json`` for a slice
-    ``NAME.mat``, ``NAME.png`` or ``NAME.jpg``.
+    Writes ``NAME-mask.png`` (where a model outlines), ``NAME-overlay.png``, ``NAME-heatmap.png`` (where a
+    model tells what spoke for the type) and ``NAME.json`` for a slice ``NAME.mat``, ``NAME.png`` or
+    ``NAME.jpg``.
 
     Args:
         analyzer: What looks at them.
         paths: The files.
         out: The folder that gets the results; made if missing.
         report: Told in a line what was found on each.
+        uncertainty: Whether overlays show the band of pixels that may or may not be tumor.
 
     Returns:
         What went wrong, a line a file that failed.
@@ -52,28 +59,32 @@ def predict_files(
         except TumorlensError as error:
             failures.append(str(error))
             continue
-        write_finding(finding, out, path.stem)
+        write_finding(finding, out, path.stem, uncertainty=uncertainty)
         report(f"{path.name}: {_words(finding)}")
     return failures
 
 
-def write_finding(finding: Finding, out: Path, stem: str) -> None:
-    """Write a finding's mask, overlay and JSON under a name."""
+def write_finding(finding: Finding, out: Path, stem: str, *, uncertainty: bool = False) -> None:
+    """Write a finding's mask, overlay, heatmap and JSON under a name."""
     if finding.mask is not None:
         write_mask(finding, out / f"{stem}-mask.png")
-    write_overlay(finding, out / f"{stem}-overlay.png")
+    write_overlay(finding, out / f"{stem}-overlay.png", uncertainty=uncertainty)
+    if finding.heatmap is not None:
+        write_heatmap(finding, out / f"{stem}-heatmap.png")
     write_json(finding, out / f"{stem}.json")
 
 
 def _results(out: Path, stem: str) -> list[Path]:
-    return [out / f"{stem}{ending}" for ending in ("-mask.png", "-overlay.png", ".json")]
+    return [out / f"{stem}{ending}" for ending in ("-mask.png", "-overlay.png", "-heatmap.png", ".json")]
 
 
 def _words(finding: Finding) -> str:
     parts = []
     if finding.tumor_type is not None and finding.probabilities is not None:
         parts.append(f"{finding.tumor_type.title} ({finding.probabilities[finding.tumor_type]:.0%})")
+        if finding.confidence is not None and finding.confidence.accuracy is not None:
+            parts.append(str(finding.confidence))
     if finding.mask is not None and finding.mask.any():
         area = f", {finding.area_mm2:.0f} mm²" if finding.area_mm2 is not None else ""
         parts.append(f"{int(finding.mask.sum())} pixels outlined{area}")
-    return "; ".join([*parts, *finding.warnings])
+    return "; ".join([*parts, *(f"warning: {warning}" for warning in finding.warnings)])

@@ -7,14 +7,20 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.train.tiny import tiny_recipe
-from tumorlens.analyze import Analyzer, Outputs
+from tumorlens.analyze import Analyzer
 from tumorlens.dataset import TumorDataset
+from tumorlens.ensemble import Ensemble, Outputs
 from tumorlens.scan import read_scan
 from tumorlens.train.datamodule import Batch, SliceDataModule
 from tumorlens.train.recipe import Recipe
 from tumorlens.train.split import Side, make_split
 
-CHANGES = ("augmentation.probability=1", "augmentation.crop=0.7", "augmentation.rotation=20")
+CHANGES = (
+    "augmentation.probability=1",
+    "augmentation.crop=0.7",
+    "augmentation.rotation=20",
+    "augmentation.lesion_probability=0.5",
+)
 
 
 def module_of(dataset: TumorDataset, recipe: Recipe) -> SliceDataModule:
@@ -97,6 +103,25 @@ def test_a_batch_holds_what_its_docstring_says(tiny: TumorDataset) -> None:
     assert bool(batch.mask.flatten(1).any(1).all())
 
 
+def test_a_slice_is_natural_unless_its_lesion_was_changed(tiny: TumorDataset) -> None:
+    still = ("augmentation.probability=0", "training.batch_size=12")
+    plain = epoch_of(module_of(tiny, tiny_recipe(*still)).train_dataloader(), 3)[0]
+    loader = module_of(tiny, tiny_recipe(*still, "augmentation.lesion_probability=0.5")).train_dataloader()
+    drawn = epoch_of(loader, 3)[0]
+    same = (drawn.image == plain.image).flatten(1).all(1)
+    assert drawn.natural.dtype == torch.bool
+    assert torch.equal(drawn.natural, same)
+    assert 0 < int(drawn.natural.sum()) < 12
+    assert torch.equal(drawn.mask, plain.mask)
+    assert torch.equal(drawn.label, plain.label)
+    assert bool(plain.natural.all())
+
+
+def test_validation_slices_are_all_natural(tiny: TumorDataset) -> None:
+    recipe = tiny_recipe("augmentation.lesion_probability=1")
+    assert all(bool(batch.natural.all()) for batch in module_of(tiny, recipe).val_dataloader())
+
+
 def test_labels_stay_with_their_slices(tiny: TumorDataset) -> None:
     """The disc's radius tells the type: 6, 9 or 12 pixels."""
     for batch in epoch_of(module_of(tiny, tiny_recipe("augmentation.probability=0")).train_dataloader(), 0):
@@ -130,7 +155,7 @@ def test_training_sees_what_the_analyzer_feeds_its_model(tiny: TumorDataset, siz
             return Outputs()
 
     for file, expected in zip(split.validation, trained_on, strict=True):
-        Analyzer([Spy()]).analyze(read_scan(tiny.root / file))
+        Analyzer(Ensemble([Spy()])).analyze(read_scan(tiny.root / file))
         assert (fed.pop() == expected[None]).all()
 
 

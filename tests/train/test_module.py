@@ -5,13 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from monai.losses.dice import DiceLoss
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tests.train.tiny import tiny_recipe
 from tumorlens.dataset import TumorDataset
+from tumorlens.model.joint import JointOutputs
 from tumorlens.train.build import build_network
 from tumorlens.train.datamodule import Batch
+from tumorlens.train.joint import JointModule
 from tumorlens.train.module import (
     ClassificationModule,
     SegmentationModule,
@@ -20,8 +25,16 @@ from tumorlens.train.module import (
     learning_rate,
     phase_at,
     segmentation_loss,
+    type_loss,
 )
-from tumorlens.train.recipe import ClassificationRecipe, PhaseRecipe, Recipe, SegmentationRecipe
+from tumorlens.train.recipe import (
+    ClassificationRecipe,
+    JointRecipe,
+    PhaseRecipe,
+    Recipe,
+    SegmentationRecipe,
+    load_recipe,
+)
 from tumorlens.train.trainer import train
 
 SIZE = 64
@@ -29,6 +42,7 @@ BATCH = Batch(
     torch.rand(4, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0)),
     torch.rand(4, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) > 0.9,
     torch.tensor([0, 1, 2, 1]),
+    torch.ones(4, dtype=torch.bool),
 )
 
 
@@ -194,7 +208,10 @@ def test_the_loss_is_near_zero_where_the_outline_is_right_and_sure() -> None:
 def test_the_score_of_an_empty_mask_is_one_where_nothing_is_outlined_and_zero_elsewhere() -> None:
     module = module_of(tiny_recipe())
     batch = Batch(
-        torch.zeros(2, 1, SIZE, SIZE), torch.zeros(2, 1, SIZE, SIZE, dtype=torch.bool), torch.zeros(2)
+        torch.zeros(2, 1, SIZE, SIZE),
+        torch.zeros(2, 1, SIZE, SIZE, dtype=torch.bool),
+        torch.zeros(2),
+        torch.ones(2, dtype=torch.bool),
     )
 
     class Fixed(nn.Module):
@@ -218,3 +235,84 @@ def test_the_classifier_s_score_is_its_accuracy() -> None:
 
     module.network = Fixed()
     assert float(module.loss_and_score(BATCH)[1]) == 0.75
+
+
+def named(labels: list[int], natural: list[bool]) -> Batch:
+    """A batch of which the type's loss reads only the labels and what is natural."""
+    n = len(labels)
+    nothing = torch.zeros(n, 1, 1, 1)
+    return Batch(nothing, nothing.bool(), torch.tensor(labels), torch.tensor(natural))
+
+
+_SLICES = st.lists(
+    st.tuples(
+        st.lists(st.floats(-30, 30, width=32), min_size=3, max_size=3), st.integers(0, 2), st.booleans()
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(slices=_SLICES, smoothing=st.sampled_from([0.0, 0.05, 0.9]))
+def test_only_slices_whose_lesion_looks_as_it_did_teach_the_type(
+    slices: list[tuple[list[float], int, bool]], smoothing: float
+) -> None:
+    logits = torch.tensor([row for row, _, _ in slices], requires_grad=True)
+    batch = named([label for _, label, _ in slices], [natural for _, _, natural in slices])
+    loss = type_loss(logits, batch, smoothing)
+    loss.backward()
+    assert loss.shape == ()
+    assert loss.isfinite()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert not logits.grad[~batch.natural].any()  # exactly zero, not nearly
+    alone = logits.detach()[batch.natural].requires_grad_()
+    if not len(alone):
+        assert float(loss.detach()) == 0
+        return
+    expected = functional.cross_entropy(alone, batch.label[batch.natural], label_smoothing=smoothing)
+    expected.backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(logits.grad[batch.natural], alone.grad)
+
+
+def test_the_type_s_loss_is_the_mean_cross_entropy_where_every_lesion_is_natural() -> None:
+    logits = torch.tensor([[2.0, 0, 0], [0, 1.0, 0]])
+    first, second = math.log(math.exp(2) + 2) - 2, math.log(math.e + 2)  # −log of the true type's share
+    loss = type_loss(logits, named([0, 2], [True, True]), 0)
+    assert float(loss) == pytest.approx((first + second) / 2)
+    smooth = type_loss(logits[:1], named([0], [True]), 0.3)
+    assert float(smooth) == pytest.approx(0.7 * first + 0.1 * (first + 2 * (first + 2)))
+
+
+@pytest.mark.parametrize("natural", [[True, False, True, False], [False] * 4])
+def test_the_classifier_learns_nothing_from_the_label_of_a_changed_slice(natural: list[bool]) -> None:
+    module = module_of(tiny_recipe(task="classification")).eval()
+    changed = BATCH._replace(natural=torch.tensor(natural))
+    other = changed._replace(label=torch.where(changed.natural, changed.label, (changed.label + 1) % 3))
+    loss, other_loss = (module.loss_and_score(batch)[0] for batch in (changed, other))
+    assert torch.equal(loss, other_loss)
+    if not any(natural):
+        assert float(loss.detach()) == 0
+        loss.backward()
+        assert not any(weight.grad.any() for weight in module.parameters() if weight.grad is not None)
+
+
+def test_the_joint_network_learns_the_outline_and_not_the_type_from_a_changed_slice() -> None:
+    recipe = load_recipe("lite-joint", ["loss.guidance=0.5"])
+    assert isinstance(recipe, JointRecipe)
+    module = JointModule(nn.Identity(), recipe, 1)
+    mask_logits = torch.zeros(4, 1, SIZE, SIZE, requires_grad=True)
+    class_logits = torch.tensor([[1.0, 0, 0]] * 4, requires_grad=True)
+    attention = torch.full((4, 1, 8, 8), 1 / 64)
+
+    class Fixed(nn.Module):
+        def forward(self, x: Tensor) -> JointOutputs:
+            return JointOutputs(mask_logits, class_logits, class_logits[:, :, None, None], attention)
+
+    module.network = Fixed()
+    module.loss_and_score(BATCH._replace(natural=torch.tensor([True, False, True, False])))[0].backward()
+    assert class_logits.grad is not None
+    assert mask_logits.grad is not None
+    assert class_logits.grad.any(1).tolist() == [True, False, True, False]
+    assert mask_logits.grad.flatten(1).any(1).all()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tumorlens.errors import TumorlensError
 from tumorlens.train.recipe import (
+    AugmentationRecipe,
     ClassificationRecipe,
     PatientSplit,
     SegmentationRecipe,
@@ -66,6 +67,19 @@ def test_the_paper_s_recipes_draw_patients(name: str) -> None:
             "training.phases.0.lerning_rate=1",
             r"unknown key training\.phases\.0\.lerning_rate; did you mean .*phases\.0\.learning_rate?",
         ),
+        (
+            "augmentation={lesion_probability: 0.7, healthy_probability: 0.4}",
+            "augmentation: .*lesion_probability and healthy_probability .*at most 1, got .*0.7.*0.4",
+        ),
+        ("augmentation.lesion_probability=1.5", "augmentation.lesion_probability: .*1, got 1.5"),
+        ("augmentation.healthy_probability=-0.1", "augmentation.healthy_probability: .*0, got -0.1"),
+        ("augmentation.healthy_probability=often", "augmentation.healthy_probability: .*'often'"),
+        (
+            "augmentation.lesion_probabilty=0.1",
+            "unknown key augmentation.lesion_probabilty; did you mean augmentation.lesion_probability?",
+        ),
+        ("training.precision=64", "training.precision: .*'32'.*'bf16', got '64'"),
+        ("training.precision=bfloat16", "training.precision: .*got 'bfloat16'"),
         ("training.batch_size=many", "training.batch_size: .*integer.*'many'"),
         ("training.batch_size=0", "training.batch_size: .*greater than or equal to 1"),
         ("training.phases=[]", "training.phases: "),
@@ -134,6 +148,18 @@ def test_overrides_reach_nested_keys_and_list_items() -> None:
     assert recipe.model.decoder_channels == (32, 24, 16)
     assert recipe.augmentation.gamma == 0.25
     assert recipe.training.precision == "32"
+
+
+@given(lesion=st.integers(0, 100))
+def test_the_lesion_s_two_probabilities_may_sum_to_one(lesion: int) -> None:
+    shares = f"{{lesion_probability: {lesion / 100}, healthy_probability: {(100 - lesion) / 100}}}"
+    change = load_recipe("smoke", [f"augmentation={shares}"]).augmentation
+    assert change.lesion_probability == lesion / 100
+
+
+def test_lesions_are_left_alone_unless_a_recipe_says_otherwise() -> None:
+    change = AugmentationRecipe(probability=1)
+    assert change.lesion_probability == change.healthy_probability == 0
 
 
 def test_the_last_of_two_overrides_of_a_key_wins() -> None:

@@ -121,9 +121,16 @@ def test_a_dataset_without_folds_is_asked_for_cvind() -> None:
         make_split(TumorDataset(Path("nowhere"), entries, Path("nowhere")), FOLDS)
 
 
-def test_an_empty_side_is_named() -> None:
-    with pytest.raises(TumorlensError, match="expected slices to validation, found none"):
-        make_split(BY_FOLD, FOLDS.model_copy(update={"validation": ()}))
+def test_a_split_without_slices_to_train_is_refused() -> None:
+    with pytest.raises(TumorlensError, match="expected slices to train, found none"):
+        make_split(BY_FOLD, FOLDS.model_copy(update={"train": ()}))
+
+
+@pytest.mark.parametrize("side", ["validation", "test"])
+def test_only_training_needs_slices(side: str) -> None:
+    split = make_split(BY_FOLD, FOLDS.model_copy(update={side: ()}))
+    assert split.files(Side(side)) == ()
+    assert split.train
 
 
 @given(patients=PATIENTS, folds=st.integers(3, 6), seed=st.integers(0, 99))

@@ -303,7 +303,7 @@ def test_the_shipped_smoke_recipe_trains_on_real_slices(slices_folder: Path, tmp
     assert {len(run.split.files(side)) for side in Side} == {6, 3}
 
 
-def test_a_joint_run_is_measured_for_both_tasks(tiny: TumorDataset, tmp_path: Path) -> None:
+def test_a_joint_run_is_measured_for_both_tasks_and_for_trust(tiny: TumorDataset, tmp_path: Path) -> None:
     path = tmp_path / "joint.yaml"
     path.write_text(
         "{task: joint, size: 64, split: {kind: patients, validation: 0.25, test: 0.25}, "
@@ -312,7 +312,13 @@ def test_a_joint_run_is_measured_for_both_tasks(tiny: TumorDataset, tmp_path: Pa
     )
     run = train(load_recipe(str(path)), tiny, tmp_path / "run", report=silent)
     evaluations = evaluate_run(run, tiny)
-    assert sorted(evaluations) == ["classification", "segmentation"]
+    assert sorted(evaluations) == ["classification", "segmentation", "trust"]
     for task in evaluations:
         results = run.folder / "evaluation-test" / task / "results.json"
         assert json.loads(results.read_text())["task"] == task
+    folder = run.folder / "evaluation-test"
+    figures = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+    assert {"segmentation/figure-1-cases.png", "classification/figure-3-score.png"} <= figures
+    assert not any(path.startswith("trust") for path in figures)
+    trust = evaluations["trust"].slices[["pointing", "energy", "strangeness", "inside_probability"]]
+    assert trust.notna().all(axis=None)

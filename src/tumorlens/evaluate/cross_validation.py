@@ -18,6 +18,7 @@ Progress = Callable[[Iterable[list[int]]], Iterable[list[int]]]
 _HEADLINES = {
     "segmentation": ("dice", "iou", "hd95_mm"),
     "classification": ("accuracy", "balanced_accuracy", "calibration_error"),
+    "trust": ("pointing_game", "energy_inside"),
 }
 
 

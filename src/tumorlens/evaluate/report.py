@@ -18,6 +18,7 @@ from tumorlens.evaluate.segmentation import (
     SegmentationEvaluation,
     SegmentationSummary,
 )
+from tumorlens.evaluate.trust import POLICY, TrustEvaluation
 from tumorlens.tumor_type import TumorType
 
 SCHEMA_VERSION = 1
@@ -35,11 +36,14 @@ _TITLES = {
     "calibration_error": "Expected calibration error",
     "f1": "F1",
     "auroc": "AUROC, one against the rest",
+    "pointing_game": "Pointing game",
+    "energy_inside": "Energy inside the tumor",
+    "flagged": "Slices with a warning",
 }
 _CLASS_SCORES = ("precision", "recall", "f1", "auroc")
 _HEADLINES = ("accuracy", "balanced_accuracy", "calibration_error")
 _DECIMALS = 6
-Evaluation = SegmentationEvaluation | ClassificationEvaluation
+Evaluation = SegmentationEvaluation | ClassificationEvaluation | TrustEvaluation
 
 
 def write_report(evaluation: Evaluation, folder: Path, protocol: Mapping[str, object]) -> None:
@@ -64,11 +68,14 @@ def write_report(evaluation: Evaluation, folder: Path, protocol: Mapping[str, ob
 
 def results_json(evaluation: Evaluation, protocol: Mapping[str, object]) -> dict[str, Any]:
     """The results as plain values that JSON holds: scores 0 to 1, distances in mm, None for undefined."""
-    details = (
-        _segmentation(evaluation)
-        if isinstance(evaluation, SegmentationEvaluation)
-        else _classification(evaluation)
-    )
+    details: dict[str, object]
+    match evaluation:
+        case SegmentationEvaluation():
+            details = _segmentation(evaluation)
+        case ClassificationEvaluation():
+            details = _classification(evaluation)
+        case TrustEvaluation():
+            details = _trust(evaluation)
     interval = {
         "method": "percentile bootstrap over patients",
         "level": evaluation.level,
@@ -82,11 +89,13 @@ def results_json(evaluation: Evaluation, protocol: Mapping[str, object]) -> dict
 
 def results_markdown(evaluation: Evaluation, protocol: Mapping[str, object]) -> str:
     """The results as Markdown: overall, for each tumor type, what the numbers mean, the protocol."""
-    lines = (
-        _segmentation_lines(evaluation)
-        if isinstance(evaluation, SegmentationEvaluation)
-        else _classification_lines(evaluation)
-    )
+    match evaluation:
+        case SegmentationEvaluation():
+            lines = _segmentation_lines(evaluation)
+        case ClassificationEvaluation():
+            lines = _classification_lines(evaluation)
+        case TrustEvaluation():
+            lines = _trust_lines(evaluation)
     intervals = (
         f"Intervals: {_percent(evaluation.level)}, percentile bootstrap over patients "
         f"({evaluation.resamples} resamples, seed {evaluation.seed}): all slices of a drawn patient "
@@ -119,6 +128,21 @@ def _classification(evaluation: ClassificationEvaluation) -> dict[str, object]:
         "confusion": {"rows": "true", "columns": "predicted", "counts": metrics.confusion.tolist()},
         "paper": {"title": PAPER, "accuracy": PAPER_VALUES["accuracy"]},
         "undefined": UNDEFINED_POLICY,
+    }
+
+
+def _trust(evaluation: TrustEvaluation) -> dict[str, object]:
+    return {
+        "task": "trust",
+        "slices": len(evaluation.slices),
+        "patients": evaluation.patients,
+        "scores": {name: asdict(estimate) for name, estimate in evaluation.scores.items()},
+        "per_class": {
+            label.name.lower(): {name: asdict(estimate) for name, estimate in scores.items()}
+            for label, scores in evaluation.per_class.items()
+        },
+        "warnings": {str(kind): share for kind, share in evaluation.warnings.items()},
+        "policy": POLICY,
     }
 
 
@@ -172,6 +196,29 @@ def _classification_lines(evaluation: ClassificationEvaluation) -> list[str]:
         "",
         *_table(["true type, by row; predicted, by column", *titles], counts),
         UNDEFINED_POLICY,
+        "",
+    ]
+
+
+def _trust_lines(evaluation: TrustEvaluation) -> list[str]:
+    rows = [
+        [_TITLES[name], *(_full(name, evaluation.per_class[label][name]) for label in TumorType)]
+        for name in evaluation.scores
+    ]
+    warnings = [[str(kind), f"{share:.1%}"] for kind, share in evaluation.warnings.items()]
+    return [
+        "# Heatmaps and warnings",
+        "",
+        _size(len(evaluation.slices), evaluation.patients) + ".",
+        "",
+        *_headline_table(evaluation.scores, evaluation.level),
+        "## By tumor type",
+        "",
+        *_table(["", *(label.title for label in TumorType)], rows),
+        "## Warnings",
+        "",
+        *_table(["Kind", "Share of slices"], warnings),
+        POLICY,
         "",
     ]
 

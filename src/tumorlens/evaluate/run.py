@@ -1,16 +1,16 @@
-"""`evaluate_run`: a trained run's models on one side of its split, measured, written and drawn."""
+"""A trained run's models on one side of its split: measured, written and drawn."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.analyze import Model, mask_from_logits, probabilities_from_logits
+from tumorlens.analyze import Analyzer
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.case_figure import cases_figure
-from tumorlens.evaluate.classification import ClassificationEvaluation, evaluate_classification
+from tumorlens.evaluate.classification import ClassificationEvaluation
 from tumorlens.evaluate.figures import (
     confusion_figure,
     history_figure,
@@ -18,31 +18,31 @@ from tumorlens.evaluate.figures import (
     roc_figure,
     save_figure,
 )
+from tumorlens.evaluate.measure import findings, measure
 from tumorlens.evaluate.report import Evaluation, write_report
-from tumorlens.evaluate.segmentation import SegmentationCase, SegmentationEvaluation, evaluate_segmentation
-from tumorlens.preprocess import prepare_image
-from tumorlens.train.inference import RunModel
+from tumorlens.evaluate.segmentation import SegmentationEvaluation
+from tumorlens.judgement import Judgement
+from tumorlens.train.inference import familiarity_of, runs_ensemble
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side
 
 Progress = Callable[[Iterable[list[int]]], Iterable[list[int]]]
-_BATCH = 16
 
 
 def evaluation_folders(run: Run, side: Side) -> dict[str, Path]:
     """Where the evaluations of a run lie, by task: one for each that its network does."""
     folder = run.folder / f"evaluation-{side}"
-    if run.recipe.task != "joint":
-        return {run.recipe.task: folder}
-    return {task: folder / task for task in ("segmentation", "classification")}
+    if run.recipe.task == "segmentation":
+        return {"segmentation": folder}
+    if run.recipe.task == "classification":
+        return {"classification": folder}
+    return {task: folder / task for task in ("segmentation", "classification", "trust")}
 
 
 def evaluate_run(
     run: Run, dataset: TumorDataset, side: Side = Side.TEST, progress: Progress = iter
 ) -> dict[str, Evaluation]:
     """Measure a run's best weights on one side of its split and write the reports and figures.
-
-    Masks are scored in the slices' own pixels, after the way back from the model's input size.
 
     Args:
         run: A trained run.
@@ -51,62 +51,55 @@ def evaluate_run(
         progress: Wraps the batches, to show how far it is.
 
     Returns:
-        By task, ``segmentation`` or ``classification``; both for a joint run.
+        By task; a joint run has ``segmentation``, ``classification`` and ``trust``.
 
     Raises:
-        TumorlensError: The run isn't trained, or a slice of its split isn't in the dataset.
+        TumorlensError: The run isn't trained, a slice of its split isn't in the dataset, or the side is
+            empty.
         OSError: The results can't be written.
     """
     run.split.check(dataset)
-    model = RunModel(run)
     positions = run.split.positions(dataset, side)
-    parts = [positions[start : start + _BATCH] for start in range(0, len(positions), _BATCH)]
-    evaluations: dict[str, Evaluation] = {}
-    for task, folder in evaluation_folders(run, side).items():
-        evaluation: Evaluation
-        if task == "segmentation":
-            evaluation = evaluate_segmentation(_cases(model, dataset, progress(parts)))
-        else:
-            evaluation = _classified(model, dataset, positions, progress(parts))
-        write_report(evaluation, folder, _protocol(run, side, task))
-        _draw(run, model, dataset, evaluation, folder)
-        evaluations[task] = evaluation
+    if not positions:
+        raise TumorlensError(
+            f"{run.folder}: expected slices to {side}, found none in the run's split; choose another side"
+        )
+    folders = evaluation_folders(run, side)
+    known = familiarity_of(run, dataset) if "trust" in folders else None
+    analyzer = Analyzer(runs_ensemble([run], known))
+    measured = measure(analyzer, dataset, positions, progress)
+    evaluations = {task: measured[task] for task in folders}
+    for task, evaluation in evaluations.items():
+        write_report(evaluation, folders[task], _protocol(run, side, task))
+        draw_evaluation(evaluation, analyzer, dataset, folders[task])
+        if task != "trust" and run.split.validation:
+            _draw_history(run, task, folders[task])
     return evaluations
 
 
-def _inputs(dataset: TumorDataset, positions: list[int], size: int) -> NDArray[np.float32]:
-    return np.stack([prepare_image(dataset.image(position), size) for position in positions])[:, None]
+def draw_evaluation(evaluation: Evaluation, analyzer: Analyzer, dataset: TumorDataset, folder: Path) -> None:
+    """The paper's figures of one task, numbered as there, and those that it lacks."""
+    if isinstance(evaluation, SegmentationEvaluation):
+        figure = cases_figure(evaluation, lambda file: _case(analyzer, dataset, file))
+        save_figure(figure, folder / "figure-1-cases.png")
+    elif isinstance(evaluation, ClassificationEvaluation):
+        save_figure(confusion_figure(evaluation.metrics.confusion), folder / "figure-2-confusion.png")
+        save_figure(reliability_figure(evaluation), folder / "figure-5-reliability.png")
+        save_figure(roc_figure(evaluation), folder / "figure-6-roc.png")
 
 
-def _cases(model: Model, dataset: TumorDataset, batches: Iterable[list[int]]) -> Iterator[SegmentationCase]:
-    for positions in batches:
-        logits = model(_inputs(dataset, positions, model.size)).mask_logits
-        if logits is None:
-            raise TumorlensError("expected a model that outlines, got one that doesn't")
-        for position, slice_logits in zip(positions, logits, strict=True):
-            entry = dataset.entries[position]
-            yield SegmentationCase(
-                file=entry.file,
-                patient=entry.patient,
-                label=entry.label,
-                spacing_mm=entry.spacing,
-                true=dataset.mask(position),
-                predicted=mask_from_logits(slice_logits[None], entry.shape)[0],
-                fold=entry.fold,
-            )
-
-
-def _classified(
-    model: Model, dataset: TumorDataset, positions: list[int], batches: Iterable[list[int]]
-) -> ClassificationEvaluation:
-    logits = [model(_inputs(dataset, batch, model.size)).class_logits for batch in batches]
-    probabilities = probabilities_from_logits(np.concatenate([part for part in logits if part is not None]))
-    return evaluate_classification([dataset.entries[position] for position in positions], probabilities)
+def threshold_words(judgement: Judgement) -> str:
+    """How pixels are told to be tumor, for a protocol."""
+    if judgement.lowest_threshold is None:
+        return f"probability threshold {judgement.threshold}"
+    return f"threshold of the highest expected Dice, at least {judgement.lowest_threshold}"
 
 
 def _protocol(run: Run, side: Side, task: str) -> dict[str, object]:
     weights = run.record.weights
-    masks = "scored in the slices' own pixels; probability threshold 0.5; no averaging over flips"
+    flips = "averaged over both mirror images" if run.recipe.analysis.flip else "no averaging over flips"
+    threshold = threshold_words(Judgement(lowest_threshold=run.recipe.analysis.lowest_threshold))
+    masks = f"scored in the slices' own pixels; {threshold}; {flips}"
     return {
         "recipe": run.recipe.name,
         "encoder": run.recipe.model.encoder,
@@ -123,19 +116,10 @@ def _protocol(run: Run, side: Side, task: str) -> dict[str, object]:
     }
 
 
-def _draw(run: Run, model: Model, dataset: TumorDataset, evaluation: Evaluation, folder: Path) -> None:
-    """The paper's figures, numbered as there, and those that it lacks."""
+def _draw_history(run: Run, task: str, folder: Path) -> None:
     history = run.history()
     history["epoch"] += 1
-    if isinstance(evaluation, SegmentationEvaluation):
-        figure = cases_figure(evaluation, lambda file: _case(model, dataset, file))
-        save_figure(figure, folder / "figure-1-cases.png")
-        score_name = "Dice"
-    else:
-        save_figure(confusion_figure(evaluation.metrics.confusion), folder / "figure-2-confusion.png")
-        save_figure(reliability_figure(evaluation), folder / "figure-5-reliability.png")
-        save_figure(roc_figure(evaluation), folder / "figure-6-roc.png")
-        score_name = "accuracy"
+    score_name = "Dice" if task == "segmentation" else "accuracy"
     if run.recipe.task == "joint":
         score_name = "score"  # the mean of Dice and accuracy
     best = None if run.record.best_epoch is None else run.record.best_epoch + 1
@@ -145,8 +129,9 @@ def _draw(run: Run, model: Model, dataset: TumorDataset, evaluation: Evaluation,
 
 
 def _case(
-    model: Model, dataset: TumorDataset, file: str
+    analyzer: Analyzer, dataset: TumorDataset, file: str
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_], NDArray[np.bool_]]:
     position = dataset.position(file)
-    [case] = _cases(model, dataset, [[position]])
-    return dataset.image(position), case.true, case.predicted
+    [finding] = findings(analyzer, dataset, [position])
+    assert finding.mask is not None  # noqa: S101 - only what was outlined is drawn here
+    return dataset.image(position), dataset.mask(position), finding.mask[0]

@@ -1,7 +1,18 @@
 """What goes out: a `Finding`, and writers that turn it into files."""
 
 from tumorlens.finding.document import write_json
-from tumorlens.finding.finding import Finding
-from tumorlens.finding.picture import overlay_picture, write_mask, write_overlay
+from tumorlens.finding.finding import Confidence, Finding
+from tumorlens.finding.picture import overlay_picture, write_heatmap, write_mask, write_overlay
+from tumorlens.finding.warning import FindingWarning, WarningKind
 
-__all__ = ["Finding", "overlay_picture", "write_json", "write_mask", "write_overlay"]
+__all__ = [
+    "Confidence",
+    "Finding",
+    "FindingWarning",
+    "WarningKind",
+    "overlay_picture",
+    "write_heatmap",
+    "write_json",
+    "write_mask",
+    "write_overlay",
+]

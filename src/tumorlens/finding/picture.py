@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from tumorlens import atomic
 from tumorlens.finding.finding import Finding
@@ -12,6 +12,11 @@ from tumorlens.preprocess import to_unit_range
 
 OUTLINE = (230, 159, 0)
 """Orange of the palette of Okabe and Ito, told apart from gray by every kind of color vision."""
+BAND = (86, 180, 233)
+"""Sky blue of the same palette."""
+UNCERTAIN = (0.2, 0.8)
+"""A pixel between these probabilities may or may not be tumor."""
+_HEAT_OPACITY = 0.7
 
 
 def write_mask(finding: Finding, path: Path, slice_index: int = 0) -> None:
@@ -26,8 +31,14 @@ def write_mask(finding: Finding, path: Path, slice_index: int = 0) -> None:
     _save(Image.fromarray(finding.mask[slice_index].astype(np.uint8) * 255), path)
 
 
-def write_overlay(finding: Finding, path: Path, slice_index: int = 0) -> None:
+def write_overlay(finding: Finding, path: Path, slice_index: int = 0, *, uncertainty: bool = False) -> None:
     """Write a slice with the tumor's outline and type as an RGB PNG of the slice's own size.
+
+    Args:
+        finding: What was found.
+        path: The picture.
+        slice_index: Which slice.
+        uncertainty: Also tint the band of pixels that may or may not be tumor.
 
     Raises:
         OSError: The file can't be written.
@@ -35,9 +46,44 @@ def write_overlay(finding: Finding, path: Path, slice_index: int = 0) -> None:
     pixels = finding.scan.pixels[slice_index]
     mask = None if finding.mask is None else finding.mask[slice_index]
     picture = overlay_picture(pixels, mask)
-    if finding.tumor_type is not None and finding.probabilities is not None:
-        _caption(picture, f"{finding.tumor_type.title} {finding.probabilities[finding.tumor_type]:.0%}")
+    if uncertainty and finding.tumor_probability is not None:
+        picture = _tinted(picture, finding.tumor_probability[slice_index], mask)
+    _caption_finding(picture, finding)
     _save(picture, path)
+
+
+def write_heatmap(finding: Finding, path: Path, slice_index: int = 0) -> None:
+    """Write what spoke for the named type over the slice, as an RGB PNG of the slice's own size.
+
+    The brighter, the more a place spoke for it.
+
+    Raises:
+        ValueError: The finding has no heatmap.
+        OSError: The file can't be written.
+    """
+    if finding.heatmap is None:
+        raise ValueError("expected a finding with a heatmap, got one without")
+    heat = finding.heatmap[slice_index].astype(np.float32)
+    colors = ImageOps.colorize(
+        Image.fromarray((heat * 255).astype(np.uint8)),
+        black=(60, 0, 80),
+        mid=(230, 90, 30),
+        white=(255, 255, 160),
+    )
+    opacity = Image.fromarray((_HEAT_OPACITY * 255 * np.sqrt(heat)).astype(np.uint8))
+    picture = Image.composite(colors, overlay_picture(finding.scan.pixels[slice_index], None), opacity)
+    _caption_finding(picture, finding)
+    _save(picture, path)
+
+
+def _caption_finding(picture: Image.Image, finding: Finding) -> None:
+    if finding.tumor_type is not None and finding.probabilities is not None:
+        lines = [f"{finding.tumor_type.title} {finding.probabilities[finding.tumor_type]:.0%}"]
+    else:
+        lines = []
+    lines += [warning.message for warning in finding.warnings]
+    if lines:
+        _caption(picture, "\n".join(lines))
 
 
 def overlay_picture(pixels: NDArray[np.generic], mask: NDArray[np.bool_] | None) -> Image.Image:
@@ -52,6 +98,18 @@ def overlay_picture(pixels: NDArray[np.generic], mask: NDArray[np.bool_] | None)
     if mask is not None:
         colored[_outline(mask)] = OUTLINE
     return Image.fromarray(colored)
+
+
+def _tinted(
+    picture: Image.Image, probability: NDArray[np.float32], mask: NDArray[np.bool_] | None
+) -> Image.Image:
+    """A picture with the pixels tinted of which it isn't clear whether they are tumor."""
+    low, high = UNCERTAIN
+    uncertain = (probability > low) & (probability < high)
+    if mask is not None:
+        uncertain &= ~_outline(mask)
+    opacity = Image.fromarray(uncertain.astype(np.uint8) * 140)
+    return Image.composite(Image.new("RGB", picture.size, BAND), picture, opacity)
 
 
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -60,13 +60,12 @@ class JointNetwork(AttentionUNet):
     ) -> None:
         super().__init__(encoder, decoder_channels, gray, weights)
         deepest, fine = self.deepest_channels, decoder_channels[1]
-        width = 2 * fine
         self.context = GlobalContext(deepest, context_layers) if context_layers else nn.Identity()
-        self.type_deep = nn.Conv2d(deepest, width, 1, bias=False)
-        self.type_block = ConvBlock(width + fine, width)
+        self.type_deep = nn.Conv2d(deepest, fine, 1, bias=False)
+        self.type_block = ConvBlock(2 * fine, fine)
         self.type_dropout = nn.Dropout2d(dropout)
-        self.type_attention = nn.Conv2d(width, 1, 1)
-        self.type_score = nn.Conv2d(width, len(TumorType), 1, bias=False)
+        self.type_attention = nn.Conv2d(fine, 1, 1)
+        self.type_score = nn.Conv2d(fine, len(TumorType), 1, bias=False)
         self.type_bias = nn.Parameter(torch.zeros(len(TumorType)))
 
     def forward(self, x: Tensor) -> JointOutputs:  # type: ignore[override] # two heads say more than one

@@ -28,8 +28,11 @@ class EpochLog(Callback):
     resumed one writes the same rows and the same weights again.
     """
 
-    def __init__(self, run: Run, score_name: str, slices: int, report: Report) -> None:
+    def __init__(
+        self, run: Run, score_name: str, slices: int, report: Report, *, validates: bool = True
+    ) -> None:
         self.run = run
+        self._validates = validates
         self.rows: list[dict[str, float]] = []
         self._score_name = score_name
         self._slices = slices
@@ -39,7 +42,12 @@ class EpochLog(Callback):
 
     @property
     def best(self) -> dict[str, float]:
-        """The row of the best epoch: highest validation score, then lowest validation loss, then earliest."""
+        """The row of the best epoch: highest validation score, then lowest validation loss, then earliest.
+
+        Without validation it is the last one.
+        """
+        if not self._validates:
+            return self.rows[-1]
         return max(
             self.rows, key=lambda row: (row["validation_score"], -row["validation_loss"], -row["epoch"])
         )
@@ -66,8 +74,12 @@ class EpochLog(Callback):
         Raises:
             TumorlensError: A loss or a score isn't a number; training on would only waste time.
         """
-        values = {name: float(trainer.callback_metrics[name]) for name in _VALUES}
-        broken = [name for name, value in values.items() if not math.isfinite(value)]
+        if not self._validates:
+            self._trained = time.perf_counter() - self._began
+        measured = [name for name in _VALUES if self._validates or name.startswith("train")]
+        values = dict.fromkeys(_VALUES, math.nan)
+        values |= {name: float(trainer.callback_metrics[name]) for name in measured}
+        broken = [name for name in measured if not math.isfinite(values[name])]
         if broken:
             raise TumorlensError(
                 f"epoch {trainer.current_epoch + 1}: {', '.join(broken)} is not a number; "
@@ -92,8 +104,14 @@ class EpochLog(Callback):
         row = self.rows[-1]
         left = row["seconds"] * ((trainer.max_epochs or 0) - len(self.rows))
         best = ", best so far" if self.best is row else ""
+        head = f"epoch {len(self.rows)}/{trainer.max_epochs}: "
+        if not self._validates:
+            return (
+                f"{head}loss {row['train_loss']:.4f}; {self._score_name} {row['train_score']:.4f}; "
+                f"{row['seconds']:.0f} s, about {left / 60:.0f} min left"
+            )
         return (
-            f"epoch {len(self.rows)}/{trainer.max_epochs}: "
+            f"{head}"
             f"loss {row['train_loss']:.4f} train, {row['validation_loss']:.4f} validation; "
             f"{self._score_name} {row['train_score']:.4f} train, {row['validation_score']:.4f} validation"
             f"{best}; "

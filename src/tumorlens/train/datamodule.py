@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tumorlens.dataset import TumorDataset
 from tumorlens.dataset.prepared import PreparedSlices, prepare_dataset
 from tumorlens.train.augmentation import Augmentation
+from tumorlens.train.lesion import LesionChange
 from tumorlens.train.recipe import Recipe
 from tumorlens.train.split import Side, Split
 
@@ -23,11 +24,13 @@ class Batch(NamedTuple):
         image: (n, 1, size, size) in [0, 1].
         mask: (n, 1, size, size), booleans.
         label: (n,), class index 0 to 2.
+        natural: (n,), booleans; false where the lesion was changed or removed, so that it teaches no type.
     """
 
     image: Tensor
     mask: Tensor
     label: Tensor
+    natural: Tensor
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,24 @@ class EpochSampler(Sampler[Draw]):
 
 
 class SliceDataset(Dataset[Batch]):
-    """Slices by `Draw`; augmented where an augmentation is given."""
+    """Slices by `Draw`; augmented where a recipe says how."""
 
-    def __init__(
-        self, prepared: PreparedSlices, labels: list[int], augmentation: Augmentation | None, seed: int
-    ) -> None:
+    def __init__(self, prepared: PreparedSlices, labels: list[int], recipe: Recipe | None = None) -> None:
         self._prepared = prepared
         self._labels = labels
-        self._augmentation = augmentation
-        self._seed = seed
+        self._seed = recipe.training.seed if recipe else 0
+        self._lesion = LesionChange(recipe.augmentation) if recipe else None
+        self._augmentation = Augmentation(recipe.augmentation, recipe.size) if recipe else None
 
     def __getitem__(self, draw: Draw) -> Batch:
         image = torch.tensor(self._prepared.images[draw.position]).unsqueeze(0)
         mask = torch.tensor(self._prepared.masks[draw.position]).unsqueeze(0)
-        if self._augmentation is not None:
-            image, mask = self._augmentation(image, mask, _mix(self._seed, draw.epoch, draw.position))
-        return Batch(image, mask, torch.tensor(self._labels[draw.position]))
+        changed = False
+        if self._lesion is not None and self._augmentation is not None:
+            seed = _mix(self._seed, draw.epoch, draw.position)
+            image, mask, changed = self._lesion(image, mask, seed)
+            image, mask = self._augmentation(image, mask, seed)
+        return Batch(image, mask, torch.tensor(self._labels[draw.position]), torch.tensor(not changed))
 
 
 class SliceDataModule(L.LightningDataModule):
@@ -100,18 +105,13 @@ class SliceDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented, in a new order every epoch."""
         training = self._recipe.training
-        dataset = SliceDataset(
-            self._prepared,
-            self._labels,
-            Augmentation(self._recipe.augmentation, self._recipe.size),
-            training.seed,
-        )
+        dataset = SliceDataset(self._prepared, self._labels, self._recipe)
         sampler = EpochSampler(self._positions[Side.TRAIN], training.seed)
         return self._loader(dataset, sampler, training.workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """As they are, in the dataset's order."""
-        dataset = SliceDataset(self._prepared, self._labels, None, 0)
+        dataset = SliceDataset(self._prepared, self._labels)
         return self._loader(dataset, [Draw(position, 0) for position in self._positions[Side.VALIDATION]], 0)
 
     def _loader(

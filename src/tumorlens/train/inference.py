@@ -1,16 +1,23 @@
-"""A trained run as a model of the Analyzer."""
+"""Trained runs as what the Analyzer asks."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tumorlens.analyze import Outputs
+from tumorlens.dataset import TumorDataset
+from tumorlens.dataset.prepared import prepare_dataset
+from tumorlens.ensemble import Ensemble, Outputs
+from tumorlens.familiarity import Familiarity
+from tumorlens.judgement import Judgement
 from tumorlens.train.run import Run
+from tumorlens.train.split import Side
 
 
 class RunModel:
-    """The best weights of a run, in PyTorch; see `tumorlens.analyze.Model`."""
+    """The best weights of a run, in PyTorch; see `tumorlens.ensemble.Model`."""
 
     def __init__(self, run: Run) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -30,11 +37,31 @@ class RunModel:
             given = self._network(torch.from_numpy(batch).to(self._device))
         if self._task == "joint":
             return Outputs(
-                mask_logits=_array(given.mask_logits)[:, 0], class_logits=_array(given.class_logits)
+                mask_logits=_array(given.mask_logits)[:, 0],
+                class_logits=_array(given.class_logits),
+                class_maps=_array(given.class_maps),
             )
         if self._task == "segmentation":
             return Outputs(mask_logits=_array(given)[:, 0])
         return Outputs(class_logits=_array(given))
+
+
+def runs_ensemble(runs: Sequence[Run], familiarity: Familiarity | None = None) -> Ensemble:
+    """What runs say together, used as the first one's recipe says, without calibration."""
+    analysis = runs[0].recipe.analysis
+    return Ensemble(
+        [RunModel(run) for run in runs],
+        judgement=Judgement(lowest_threshold=analysis.lowest_threshold),
+        flip=analysis.flip,
+        familiarity=familiarity,
+        name=", ".join(run.folder.name for run in runs),
+    )
+
+
+def familiarity_of(run: Run, dataset: TumorDataset) -> Familiarity:
+    """What the slices that a run was trained on look like."""
+    prepared = prepare_dataset(dataset, run.recipe.size)
+    return Familiarity.fit(np.asarray(prepared.images[run.split.positions(dataset, Side.TRAIN)]))
 
 
 def _array(values: Tensor) -> NDArray[np.float32]:

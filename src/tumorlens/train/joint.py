@@ -7,7 +7,7 @@ from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from tumorlens.train.datamodule import Batch
-from tumorlens.train.module import TumorModule, segmentation_loss
+from tumorlens.train.module import TumorModule, segmentation_loss, type_loss
 from tumorlens.train.recipe import JointRecipe
 from tumorlens.tumor_type import TumorType
 
@@ -30,12 +30,9 @@ class JointModule(TumorModule):
         outputs = self.network(batch.image)
         weights = self.recipe.loss
         mask_logits, class_logits = outputs.mask_logits.float(), outputs.class_logits.float()
-        type_loss = functional.cross_entropy(
-            class_logits, batch.label, label_smoothing=weights.label_smoothing
-        )
         loss = (
             segmentation_loss(mask_logits, batch.mask, weights, self._dice_loss)
-            + weights.type * type_loss
+            + weights.type * type_loss(class_logits, batch, weights.label_smoothing)
             + weights.guidance * attention_outside(outputs.attention.float(), batch.mask)
         )
         dice = compute_dice((mask_logits > 0).float(), batch.mask.float(), ignore_empty=False).mean()

@@ -113,7 +113,7 @@ class ClassificationModule(TumorModule):
     def loss_and_score(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """See `TumorModule.loss_and_score`."""
         logits = self.network(batch.image).float()
-        loss = functional.cross_entropy(logits, batch.label, label_smoothing=self.recipe.loss.label_smoothing)
+        loss = type_loss(logits, batch, self.recipe.loss.label_smoothing)
         accuracy = multiclass_accuracy(logits, batch.label, num_classes=len(TumorType), average="micro")
         return loss, accuracy
 
@@ -133,6 +133,19 @@ def segmentation_loss(
     cross_entropy = functional.binary_cross_entropy_with_logits(logits, target)
     loss: Tensor = weights.cross_entropy * cross_entropy + weights.dice * dice_loss(logits, target)
     return loss
+
+
+def type_loss(logits: Tensor, batch: Batch, label_smoothing: float) -> Tensor:
+    """The mean cross-entropy of the slices whose lesion looks as it did; 0 where there is none.
+
+    Args:
+        logits: (n, 3).
+        batch: Of n slices.
+        label_smoothing: In [0, 1].
+    """
+    each = functional.cross_entropy(logits, batch.label, reduction="none", label_smoothing=label_smoothing)
+    counted = batch.natural.to(each.dtype)
+    return (each * counted).sum() / counted.sum().clamp(min=1)
 
 
 def phase_at(phases: tuple[PhaseRecipe, ...], epoch: float) -> tuple[PhaseRecipe, float]:

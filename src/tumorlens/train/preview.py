@@ -12,6 +12,7 @@ from tumorlens.dataset import TumorDataset
 from tumorlens.finding.picture import overlay_picture
 from tumorlens.preprocess import prepare_image, prepare_mask
 from tumorlens.train.augmentation import Augmentation
+from tumorlens.train.lesion import LesionChange
 from tumorlens.train.recipe import Recipe
 
 _SLICES = 6
@@ -27,9 +28,8 @@ def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
     Raises:
         OSError: The picture can't be written.
     """
-    augmentation = Augmentation(recipe.augmentation, recipe.size)
     chosen = np.linspace(0, len(dataset) - 1, min(_SLICES, len(dataset))).round().astype(int)
-    rows = [_row(dataset, int(position), augmentation, recipe) for position in chosen]
+    rows = [_row(dataset, int(position), recipe) for position in chosen]
     step = _TILE + _GAP
     sheet = Image.new("RGB", ((1 + _DRAWS) * step + 3 * _GAP, _TITLE + len(rows) * step), "white")
     lefts = [_GAP] + [3 * _GAP + column * step for column in range(1, 1 + _DRAWS)]
@@ -42,15 +42,15 @@ def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
         sheet.save(temporary, format="PNG")
 
 
-def _row(
-    dataset: TumorDataset, position: int, augmentation: Augmentation, recipe: Recipe
-) -> list[Image.Image]:
+def _row(dataset: TumorDataset, position: int, recipe: Recipe) -> list[Image.Image]:
     image = torch.tensor(prepare_image(dataset.image(position), recipe.size)).unsqueeze(0)
     mask = torch.tensor(prepare_mask(dataset.mask(position), recipe.size)).unsqueeze(0)
     drawn = [(image, mask)]
-    drawn += [
-        augmentation(image, mask, recipe.training.seed + draw + _DRAWS * position) for draw in range(_DRAWS)
-    ]
+    lesion = LesionChange(recipe.augmentation)
+    augmentation = Augmentation(recipe.augmentation, recipe.size)
+    for draw in range(_DRAWS):
+        seed = recipe.training.seed + draw + _DRAWS * position
+        drawn.append(augmentation(*lesion(image, mask, seed)[:2], seed))
     return [_tile(picture[0].numpy(), outline[0].numpy()) for picture, outline in drawn]
 
 

@@ -74,10 +74,13 @@ class JointModelRecipe(UNetRecipe):
 
 
 class FoldSplit(_Strict):
-    """The author's folds (``cvind.mat``), each on one side only."""
+    """The author's folds (``cvind.mat``), each on one side only.
+
+    Without any to validate on, training goes to the end of its schedule and its last weights are the best.
+    """
 
     kind: Literal["folds"]
-    train: tuple[int, ...]
+    train: Annotated[tuple[int, ...], Field(min_length=1)]
     validation: tuple[int, ...]
     test: tuple[int, ...]
 
@@ -115,6 +118,10 @@ class AugmentationRecipe(_Strict):
         brightness: Largest relative change.
         contrast: Largest relative change.
         gamma: Largest change of the exponent's logarithm (base 2).
+        lesion_probability: Of giving the lesion another brightness and contrast, instead of ``probability``;
+            a slice so changed teaches the outline and not the type.
+        healthy_probability: Of removing the lesion, where the slice's other half allows it, instead of
+            ``probability``; a slice so changed teaches that there is no tumor to outline.
     """
 
     probability: Fraction = 0.5
@@ -125,6 +132,14 @@ class AugmentationRecipe(_Strict):
     brightness: Fraction = 0
     contrast: Fraction = 0
     gamma: Annotated[float, Field(ge=0, le=2)] = 0
+    lesion_probability: Fraction = 0
+    healthy_probability: Fraction = 0
+
+    @model_validator(mode="after")
+    def _leaves_some_lesions(self) -> "AugmentationRecipe":
+        if self.lesion_probability + self.healthy_probability > 1:
+            raise ValueError("expected lesion_probability and healthy_probability to sum to at most 1")
+        return self
 
 
 class PhaseRecipe(_Strict):
@@ -174,9 +189,23 @@ class TrainingRecipe(_Strict):
         return sum(phase.epochs for phase in self.phases)
 
 
+class AnalysisRecipe(_Strict):
+    """How the trained model is used, in evaluation and in a bundle.
+
+    Attributes:
+        flip: Whether each slice is also looked at mirrored left to right, and both averaged.
+        lowest_threshold: Where given, each slice's outline has a threshold of its own between this and a
+            half, which promises the highest Dice; otherwise it is a half.
+    """
+
+    flip: bool = False
+    lowest_threshold: Annotated[float | None, Field(gt=0, le=0.5)] = None
+
+
 class _Recipe(_Strict):
     name: str
     size: Annotated[int, Field(ge=64, le=1024)] = 224
+    analysis: AnalysisRecipe = AnalysisRecipe()
     split: Annotated[FoldSplit | PatientSplit, Field(discriminator="kind")]
     augmentation: AugmentationRecipe = AugmentationRecipe()
     training: TrainingRecipe

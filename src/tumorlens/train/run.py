@@ -51,7 +51,7 @@ class RunRecord:
         started: UTC.
         finished: UTC, or None while it isn't.
         best_epoch: The epoch (from 0) that ``best.safetensors`` is from.
-        best_score: Its validation score.
+        best_score: Its validation score; None without validation.
     """
 
     format: int
@@ -118,7 +118,7 @@ class Run:
         """Whether training went to its end."""
         return self.record.finished is not None
 
-    def finish(self, best_epoch: int, best_score: float) -> None:
+    def finish(self, best_epoch: int, best_score: float | None) -> None:
         """Record that training went to its end."""
         self.record = replace(self.record, finished=_now(), best_epoch=best_epoch, best_score=best_score)
         atomic.write_text(self.folder / "run.json", _json(self.record))

@@ -38,15 +38,15 @@ class Split:
         return names
 
     def check(self, dataset: TumorDataset) -> None:
-        """Make sure that no patient is on two sides and no side is empty.
+        """Make sure that there are slices to train on and that no patient is on two sides.
 
         Raises:
             TumorlensError: One is; the message names the patient. Or a file isn't in the dataset.
         """
+        if not self.train:
+            raise TumorlensError("split: expected slices to train, found none; see the recipe's split")
         where: dict[str, Side] = {}
         for side in Side:
-            if not self.files(side):
-                raise TumorlensError(f"split: expected slices to {side}, found none; see the recipe's split")
             for file in self.files(side):
                 patient = dataset.entries[dataset.position(file)].patient
                 if where.setdefault(patient, side) is not side:
@@ -81,7 +81,7 @@ def make_split(dataset: TumorDataset, recipe: FoldSplit | PatientSplit) -> Split
     """Divide a dataset as a recipe says.
 
     Raises:
-        TumorlensError: A side would be empty, a fold is missing, or a fold or patient is on two sides.
+        TumorlensError: Nothing is left to train, a fold is missing, or a fold or patient is on two sides.
     """
     split = _by_folds(dataset, recipe) if isinstance(recipe, FoldSplit) else _by_patients(dataset, recipe)
     split.check(dataset)

@@ -20,6 +20,7 @@ from tumorlens.train.callbacks import AtomicCheckpoints, EpochLog, PatienceInLas
 from tumorlens.train.datamodule import SliceDataModule
 from tumorlens.train.joint import JointModule
 from tumorlens.train.module import ClassificationModule, SegmentationModule, TumorModule
+from tumorlens.train.precision import keep_depthwise_in_32_bits, resolve_precision
 from tumorlens.train.recipe import JointRecipe, Recipe, SegmentationRecipe
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side, Split, make_split
@@ -61,12 +62,14 @@ def train(
     data = SliceDataModule(dataset, run.split, recipe)
     report(", ".join(f"{data.slices(side)} slices to {side}" for side in Side))
     module = make_module(recipe, weights, data.steps_per_epoch)
-    log = EpochLog(run, module.score_name, data.slices(Side.TRAIN), report)
+    validates = bool(data.slices(Side.VALIDATION))
+    log = EpochLog(run, module.score_name, data.slices(Side.TRAIN), report, validates=validates)
     checkpoint = run.last_checkpoint if run.last_checkpoint.is_file() else None
     _fit(run, module, data, log, checkpoint)
-    run.finish(int(log.best["epoch"]), log.best["validation_score"])
-    best = int(log.best["epoch"]) + 1  # counted as the lines of the epochs count
-    report(f"best epoch {best}: validation {module.score_name} {run.record.best_score:.4f}")
+    best = int(log.best["epoch"])
+    run.finish(best, log.best["validation_score"] if validates else None)
+    if validates:
+        report(f"best epoch {best + 1}: validation {module.score_name} {run.record.best_score:.4f}")
     return run
 
 
@@ -135,9 +138,11 @@ def _fit(
     run: Run, module: TumorModule, data: SliceDataModule, log: EpochLog, checkpoint: Path | None
 ) -> None:
     training = run.recipe.training
+    precision = resolve_precision(training.precision)
+    if precision == "bf16-mixed" and not torch.cuda.is_available():
+        keep_depthwise_in_32_bits(module.network)
     callbacks: list[Callback] = [
         log,
-        PatienceInLastPhase(training.patience, training.epochs - training.phases[-1].epochs),
         ModelCheckpoint(
             run.last_checkpoint.parent,
             filename="last",
@@ -146,6 +151,8 @@ def _fit(
             save_on_train_epoch_end=True,
         ),
     ]
+    if data.slices(Side.VALIDATION):
+        callbacks.append(PatienceInLastPhase(training.patience, training.epochs - training.phases[-1].epochs))
     shows_progress = sys.stdout.isatty()
     if shows_progress:
         callbacks.append(ProgressBar())
@@ -154,12 +161,13 @@ def _fit(
         max_epochs=training.epochs,
         accelerator="auto",
         devices=1,
-        precision=_precision(training.precision),  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type] # Lightning lists its names in a type of its own
         callbacks=callbacks,
         plugins=[AtomicCheckpoints()],
         logger=TensorBoardLogger(run.folder, name="", version="tensorboard"),
         log_every_n_steps=10,
         num_sanity_val_steps=0,
+        limit_val_batches=None if data.slices(Side.VALIDATION) else 0,
         enable_progress_bar=shows_progress,
         enable_model_summary=False,
         use_distributed_sampler=False,
@@ -174,14 +182,6 @@ def _fit(
             raise
         signal.signal(signal.SIGINT, stop_handler)
         raise KeyboardInterrupt from stop
-
-
-def _precision(wanted: str) -> str:
-    if wanted == "auto":
-        if not torch.cuda.is_available():
-            return "32-true"
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    return {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[wanted]
 
 
 def _quiet() -> None:

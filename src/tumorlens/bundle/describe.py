@@ -1,0 +1,46 @@
+"""A manifest in words."""
+
+from tumorlens.bundle.manifest import Manifest, Result
+
+
+def describe(manifest: Manifest) -> str:
+    """A bundle's manifest as lines for people."""
+    judgement, training, parity = manifest.judgement, manifest.training, manifest.parity
+    size = sum(member.bytes for member in manifest.members) / 1e6
+    lines = [
+        (
+            f"{manifest.name}: {size:.1f} MB, written by tumorlens {manifest.tumorlens} "
+            f"on {manifest.created:%Y-%m-%d}"
+        ),
+        f"input: {manifest.size} × {manifest.size}, {manifest.normalisation} to [0, 1]"
+        + ("; averaged over both mirror images" if manifest.flip else ""),
+    ]
+    lines += [
+        f"{graph.file}: {', '.join(graph.outputs)}; {graph.precision}, {graph.bytes / 1e6:.1f} MB"
+        for graph in manifest.graphs
+    ]
+    lines += [
+        f"graphs against networks: {parity.largest_difference:.1e} at most on {parity.slices} slices",
+        f"trained on: {training.slices} slices"
+        + (f" of folds {', '.join(map(str, training.folds))}" if training.folds else "")
+        + f", {training.dataset} ({training.licence})",
+        f"encoder began with: {training.weights}",
+        f"temperature: {judgement.temperature:g}",
+    ]
+    for band in judgement.bands:
+        worth = "" if band.accuracy is None else f": right in {band.accuracy:.1%} of {band.slices} slices"
+        lines.append(f"{band.word} confidence: from {band.from_probability:.0%}{worth}")
+    lines += [_result(result) for result in manifest.results]
+    return "\n".join(_printable(line) for line in [*lines, manifest.notice])
+
+
+def _result(result: Result) -> str:
+    interval = (
+        "" if result.low is None or result.high is None else f" ({result.low:.3f} to {result.high:.3f})"
+    )
+    return f"{result.measure}: {result.value:.3f}{interval}; {result.slices} slices, {result.protocol}"
+
+
+def _printable(line: str) -> str:
+    """A line without what could move a terminal's cursor or color it."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)

@@ -1,0 +1,110 @@
+"""An ONNX graph as a model."""
+
+import os
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tumorlens.bundle.manifest import Graph, Output
+from tumorlens.ensemble import Outputs
+from tumorlens.errors import TumorlensError
+
+_OUTSIDE = b"location"  # the key under which ONNX names a file that holds weights
+_SILENT = 4  # what is wrong is told in one line, by the error
+
+
+class OnnxModel:
+    """A graph on ONNX Runtime's CPU provider; see `tumorlens.ensemble.Model`. Safe to call from any thread.
+
+    Args:
+        data: The graph's bytes; weights outside of them are refused.
+        graph: What the manifest says of it.
+        size: Width and height of its input in pixels.
+
+    Raises:
+        TumorlensError: It isn't an ONNX graph with the input and outputs that the manifest says.
+    """
+
+    def __init__(self, data: bytes, graph: Graph, size: int) -> None:
+        self._session = _session(data, graph.file)
+        self._file = graph.file
+        self._names = [str(name) for name in graph.outputs]
+        self._size = size
+        self._check()
+
+    @property
+    def size(self) -> int:
+        """Width and height of the input in pixels."""
+        return self._size
+
+    def __call__(self, batch: NDArray[np.float32]) -> Outputs:
+        """Run on a batch (n, 1, size, size) in [0, 1].
+
+        Raises:
+            TumorlensError: The graph can't be run on it.
+        """
+        try:
+            given = self._session.run(self._names, {"image": batch})
+        except Exception as error:  # as in `_session`
+            raise TumorlensError(f"{self._file}: expected a graph that runs, but {_reason(error)}") from error
+        return Outputs(**dict(zip(self._names, given, strict=True)))
+
+    def _check(self) -> None:
+        """Compare with the manifest what the graph takes and, by trying it out, what it hands out."""
+        size, file = self._size, self._file
+        inputs = {entry.name: entry.shape for entry in self._session.get_inputs()}
+        outputs = {entry.name for entry in self._session.get_outputs()}
+        if list(inputs) != ["image"] or inputs["image"][1:] != [1, size, size]:
+            raise TumorlensError(f"{file}: expected the input image (n, 1, {size}, {size}), got {inputs}")
+        missing = [name for name in self._names if name not in outputs]
+        if missing:
+            raise TumorlensError(
+                f"{file}: expected the output {missing[0]}, got {', '.join(sorted(outputs))}"
+            )
+        told = self(np.zeros((2, 1, size, size), np.float32))
+        for name in self._names:
+            values, expected = getattr(told, name), _shape(name, size)
+            if (
+                not isinstance(values, np.ndarray)
+                or values.dtype != np.float32
+                or not _fits(values, expected)
+            ):
+                got = f"{values.shape} {values.dtype}" if isinstance(values, np.ndarray) else type(values)
+                raise TumorlensError(
+                    f"{file}: expected {name} of shape {expected} and float32 for 2 slices, got {got}"
+                )
+
+
+def _shape(name: str, size: int) -> tuple[int | str, ...]:
+    """What an output must have for two slices; a word stands for any number."""
+    return {
+        Output.MASK_LOGITS: (2, size, size),
+        Output.CLASS_LOGITS: (2, 3),
+        Output.CLASS_MAPS: (2, 3, "rows", "columns"),
+    }[Output(name)]
+
+
+def _fits(values: NDArray[np.generic], expected: tuple[int | str, ...]) -> bool:
+    return len(values.shape) == len(expected) and all(
+        isinstance(wanted, str) or wanted == given
+        for wanted, given in zip(expected, values.shape, strict=True)
+    )
+
+
+def _session(data: bytes, file: str) -> Any:
+    if _OUTSIDE in data:
+        raise TumorlensError(f"{file}: expected a graph with all its weights, got one that names other files")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # no other is checked as well
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions share no base but this
+        raise TumorlensError(f"{file}: expected a graph for ONNX Runtime, but {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,137 @@
+"""What looks at prepared slices: one model or several, and what they say together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.errors import TumorlensError
+from tumorlens.familiarity import Familiarity
+from tumorlens.judgement import Judgement
+
+Batch = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says about a batch; None for what it doesn't tell.
+
+    Attributes:
+        mask_logits: (n, size, size), above 0 on the tumor.
+        class_logits: (n, 3), in the order of `TumorType.class_index`.
+        class_maps: (n, 3, rows, columns), what each position adds to each class logit.
+    """
+
+    mask_logits: Batch | None = None
+    class_logits: Batch | None = None
+    class_maps: Batch | None = None
+
+
+class Model(Protocol):
+    """Anything that outlines or names, such as a trained run."""
+
+    @property
+    def size(self) -> int:
+        """Width and height of the input in pixels."""
+
+    def __call__(self, batch: Batch) -> Outputs:
+        """Run on a batch (n, 1, size, size) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What all models together say about a batch; None for what none of them tells.
+
+    Attributes:
+        tumor_probability: (n, size, size) in [0, 1].
+        class_logits: (n, 3), not yet calibrated.
+        class_maps: (n, 3, rows, columns).
+    """
+
+    tumor_probability: Batch | None
+    class_logits: Batch | None
+    class_maps: Batch | None
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Models that take the same input, and how what they say is judged.
+
+    Attributes:
+        models: At least one. What several tell is averaged: a pixel's probabilities, class logits, maps.
+        judgement: Calibration and limits.
+        flip: Whether each slice is also looked at mirrored left to right, and both averaged.
+        familiarity: Tells pictures unlike those trained on; None for no such check.
+        name: Of the whole, for the records.
+
+    Raises:
+        TumorlensError: There is no model.
+    """
+
+    models: Sequence[Model]
+    judgement: Judgement = field(default_factory=Judgement)
+    flip: bool = False
+    familiarity: Familiarity | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise TumorlensError("expected at least one model, got none")
+
+    @property
+    def sizes(self) -> set[int]:
+        """Widths and heights of the models' inputs, in pixels."""
+        return {model.size for model in self.models}
+
+    def __call__(self, inputs: dict[int, Batch]) -> Opinion:
+        """Ask every model.
+
+        Args:
+            inputs: By input size, a batch (n, 1, size, size) in [0, 1] of the same slices.
+
+        Raises:
+            TumorlensError: A model says NaN or infinity, or two that tell the same of pixels have different
+                input sizes.
+        """
+        told = []
+        for model in self.models:
+            batch = inputs[model.size]
+            told.append(model(batch))
+            if self.flip:
+                told.append(_mirrored(model(np.ascontiguousarray(batch[..., ::-1]))))
+        outlines = _said([out.mask_logits for out in told], "outline")
+        return Opinion(
+            _mean([_sigmoid(logits) for logits in outlines], "outline"),
+            _mean(_said([out.class_logits for out in told], "name"), "name"),
+            _mean(_said([out.class_maps for out in told], "name"), "name"),
+        )
+
+
+def _mirrored(outputs: Outputs) -> Outputs:
+    flip: Callable[[Batch | None], Batch | None] = lambda values: (  # noqa: E731
+        None if values is None else values[..., ::-1]
+    )
+    return Outputs(flip(outputs.mask_logits), outputs.class_logits, flip(outputs.class_maps))
+
+
+def _said(told: list[Batch | None], what: str) -> list[Batch]:
+    given = [values for values in told if values is not None]
+    if not all(np.isfinite(values).all() for values in given):
+        raise TumorlensError(
+            f"expected finite numbers from the model to {what} the tumor, got NaN or infinity; train it again"
+        )
+    return given
+
+
+def _mean(told: list[Batch], what: str) -> Batch | None:
+    if not told:
+        return None
+    if len({values.shape for values in told}) > 1:
+        raise TumorlensError(f"expected models of one input size to {what} the tumor, got several sizes")
+    return told[0] if len(told) == 1 else np.asarray(np.mean(told, axis=0), dtype=np.float32)
+
+
+def _sigmoid(logits: Batch) -> Batch:
+    return np.asarray(1 / (1 + np.exp(-logits.clip(-60, 60))), dtype=np.float32)

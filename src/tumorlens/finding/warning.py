@@ -1,0 +1,39 @@
+"""What a reader should know before trusting a finding."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class WarningKind(StrEnum):
+    """Why a finding should be doubted.
+
+    ``UNFAMILIAR``: the picture doesn't look like a T1 contrast-enhanced brain slice.
+    ``NO_TUMOR``: nothing was outlined, or nothing clearly.
+    ``UNSURE``: two tumor types are nearly as likely.
+    ``EDGE``: the outline touches the image's edge, so that a part may lie outside.
+    """
+
+    UNFAMILIAR = "unfamiliar"
+    NO_TUMOR = "no-tumor"
+    UNSURE = "unsure"
+    EDGE = "edge"
+
+
+@dataclass(frozen=True)
+class FindingWarning:
+    """One reason to doubt a finding.
+
+    Attributes:
+        kind: Which.
+        message: For people, without a full stop.
+        score: What was compared with the limit; its meaning depends on the kind.
+        limit: From where on, or up to where, the warning is given.
+    """
+
+    kind: WarningKind
+    message: str
+    score: float
+    limit: float
+
+    def __str__(self) -> str:
+        return self.message

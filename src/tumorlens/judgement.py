@@ -1,0 +1,143 @@
+"""From what the models say to what a reader is told: calibrated probabilities, words, warnings.
+
+The numbers come from slices that the models hadn't been trained on (`tumorlens calibrate`), never from those
+that results are reported on.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tumorlens.finding import Confidence, FindingWarning, WarningKind
+from tumorlens.outline import expected_dice_threshold
+from tumorlens.tumor_type import TumorType
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ConfidenceBand(BaseModel):
+    """A word for a range of calibrated probability, with how often it was right.
+
+    Attributes:
+        word: ``high``, ``moderate`` or ``low``.
+        from_probability: The smallest probability of the named type for which the word is used.
+        accuracy: Share of such slices that were named rightly; None where it wasn't measured.
+        slices: How many were measured.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    word: Annotated[str, Field(pattern="^(high|moderate|low)$")]
+    from_probability: Fraction
+    accuracy: Fraction | None = None
+    slices: Annotated[int, Field(ge=0)] = 0
+
+
+class Judgement(BaseModel):
+    """The limits by which a finding is judged.
+
+    Attributes:
+        threshold: Probability from which a pixel counts as tumor.
+        lowest_threshold: Where given, each slice has a threshold of its own between this and a half, which
+            promises the highest Dice (`tumorlens.outline`), instead of ``threshold``.
+        temperature: By which class logits are divided (Guo et al. 2017).
+        bands: Words for confidence, highest first, the last from 0.
+        unsure_margin: Two types whose probabilities differ by less are named both.
+        faint_below: An outline whose pixels' mean probability is less isn't clear.
+        strange_above: The largest strangeness of a picture that still looks like a T1 brain slice
+            (`tumorlens.familiarity`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    lowest_threshold: Annotated[float | None, Field(gt=0, le=0.5)] = None
+    temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+    bands: Annotated[tuple[ConfidenceBand, ...], Field(min_length=1)] = (
+        ConfidenceBand(word="high", from_probability=0.9),
+        ConfidenceBand(word="moderate", from_probability=0.7),
+        ConfidenceBand(word="low", from_probability=0.0),
+    )
+    unsure_margin: Fraction = 0.0
+    faint_below: Fraction = 0.0
+    strange_above: float | None = None
+
+    @model_validator(mode="after")
+    def _covers_all_probabilities(self) -> "Judgement":
+        floors = [band.from_probability for band in self.bands]
+        if floors != sorted(set(floors), reverse=True) or floors[-1] != 0:
+            raise ValueError("expected bands with falling from_probability, the last one 0")
+        return self
+
+    def probabilities(self, class_logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated probabilities (n, 3) of class logits (n, 3); each row sums to 1."""
+        scaled = class_logits.astype(np.float64) / self.temperature
+        exponents = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+
+    def thresholds(self, tumor_probability: NDArray[np.float32]) -> NDArray[np.float32]:
+        """From which probability on a pixel is tumor: (n, rows, columns) to a threshold a slice, (n,)."""
+        if self.lowest_threshold is None:
+            return np.full(len(tumor_probability), self.threshold, np.float32)
+        lowest = self.lowest_threshold
+        return np.array([expected_dice_threshold(each, lowest) for each in tumor_probability], np.float32)
+
+    def confidence(self, probabilities: dict[TumorType, float]) -> Confidence:
+        """The word for the likeliest type's probability, and how often that word was right."""
+        top = max(probabilities.values())
+        band = next(band for band in self.bands if top >= band.from_probability)
+        return Confidence(band.word, top, band.accuracy, band.slices)
+
+    def warnings(
+        self,
+        tumor_probability: NDArray[np.floating] | None,
+        mask: NDArray[np.bool_] | None,
+        probabilities: dict[TumorType, float] | None,
+        strangeness: float | None,
+    ) -> tuple[FindingWarning, ...]:
+        """What a reader should know before trusting a finding.
+
+        Args:
+            tumor_probability: (slices, rows, columns).
+            mask: The same shape.
+            probabilities: Of each tumor type.
+            strangeness: Of the picture; the slices' mean.
+        """
+        found = [*self._strange(strangeness)]
+        if mask is not None and tumor_probability is not None:
+            found += [*self._outline(tumor_probability, mask)]
+        if probabilities is not None:
+            found += [*self._unsure(probabilities)]
+        return tuple(found)
+
+    def _strange(self, strangeness: float | None) -> Iterator[FindingWarning]:
+        limit = self.strange_above
+        if strangeness is not None and limit is not None and strangeness > limit:
+            message = "this doesn't look like a T1 contrast-enhanced brain slice"
+            yield FindingWarning(WarningKind.UNFAMILIAR, message, strangeness, limit)
+
+    def _outline(
+        self, tumor_probability: NDArray[np.floating], mask: NDArray[np.bool_]
+    ) -> Iterator[FindingWarning]:
+        if not mask.any():
+            highest = float(tumor_probability.max())
+            limit = self.threshold if self.lowest_threshold is None else self.lowest_threshold
+            yield FindingWarning(WarningKind.NO_TUMOR, "no tumor outlined", highest, limit)
+            return
+        inside = float(tumor_probability[mask].mean(dtype=np.float64))
+        if inside < self.faint_below:
+            message = "no tumor clearly outlined"
+            yield FindingWarning(WarningKind.NO_TUMOR, message, inside, self.faint_below)
+        edge = int(mask.sum() - mask[:, 1:-1, 1:-1].sum())
+        if edge:
+            yield FindingWarning(WarningKind.EDGE, "the outline touches the image's edge", edge, 1)
+
+    def _unsure(self, probabilities: dict[TumorType, float]) -> Iterator[FindingWarning]:
+        first, second = sorted(probabilities, key=probabilities.__getitem__, reverse=True)[:2]
+        margin = probabilities[first] - probabilities[second]
+        if margin < self.unsure_margin:
+            message = f"unsure between {first.title} and {second.title}"
+            yield FindingWarning(WarningKind.UNSURE, message, margin, self.unsure_margin)

@@ -1,0 +1,32 @@
+"""Where to draw the line: the outline that promises the highest Dice."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LEVELS = 1000
+
+
+def expected_dice_threshold(probability: NDArray[np.floating], lowest: float) -> float:
+    """The threshold whose mask has the highest expected Dice, were every pixel's probability right.
+
+    Where the outline is clear it comes close to a half. Where much of a lesion is only likely to be tumor it
+    lies lower: leaving out what is there then costs more Dice than taking in what isn't (Lipton et al., ECML
+    2014, show that the best threshold is half of the best score). The expectation is approximated by that of
+    the numerator over that of the denominator.
+
+    Args:
+        probability: (rows, columns) in [0, 1].
+        lowest: Smallest threshold allowed; also what is returned where nothing is likely at all.
+
+    Returns:
+        Between ``lowest`` and 0.5, in steps of 0.001.
+    """
+    levels = (probability * _LEVELS).astype(np.intp).clip(0, _LEVELS)
+    counts = np.bincount(levels.ravel(), minlength=_LEVELS + 1)[::-1]
+    centers = np.arange(_LEVELS, -1, -1) / _LEVELS
+    taken = counts.cumsum()
+    gained = (counts * centers).cumsum()
+    if not gained[-1]:
+        return lowest
+    expected = 2 * gained / (taken + gained[-1])
+    return float(np.clip(centers[expected.argmax()], lowest, 0.5))

@@ -1,0 +1,146 @@
+"""Several models speak as one, and mirrored slices are mirrored back."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tests.stand_ins import Namer, Outliner, Pointer, Saying
+from tumorlens.ensemble import Batch, Ensemble, Outputs
+from tumorlens.errors import TumorlensError
+
+SIZE = 32
+
+
+def pictures(count: int = 3, size: int = SIZE, seed: int = 0) -> Batch:
+    return np.random.default_rng(seed).random((count, 1, size, size), np.float32)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
+def saying(**outputs: np.ndarray) -> Saying:
+    return Saying(lambda _: Outputs(**outputs))
+
+
+def test_one_model_is_taken_at_its_word() -> None:
+    batch = pictures()
+    opinion = Ensemble([Pointer(SIZE, 8)])({SIZE: batch})
+    told = Pointer(SIZE, 8)(batch)
+    assert opinion.tumor_probability is None
+    assert opinion.class_logits is told.class_logits or (opinion.class_logits == told.class_logits).all()
+    assert (opinion.class_maps == told.class_maps).all()
+
+
+def test_several_that_tell_the_same_are_averaged() -> None:
+    generator = np.random.default_rng(1)
+    masks = generator.normal(0, 3, (3, 2, SIZE, SIZE)).astype(np.float32)
+    logits = generator.normal(0, 3, (3, 2, 3)).astype(np.float32)
+    maps = generator.normal(0, 3, (3, 2, 3, 8, 8)).astype(np.float32)
+    models = [
+        saying(mask_logits=m, class_logits=c, class_maps=p)
+        for m, c, p in zip(masks, logits, maps, strict=True)
+    ]
+    opinion = Ensemble(models)({SIZE: pictures(2)})
+    assert opinion.tumor_probability == pytest.approx(sigmoid(masks).mean(0), abs=1e-6)
+    assert opinion.class_logits == pytest.approx(logits.mean(0), abs=1e-6)
+    assert opinion.class_maps == pytest.approx(maps.mean(0), abs=1e-6)
+    for values in (opinion.tumor_probability, opinion.class_logits, opinion.class_maps):
+        assert values is not None
+        assert values.dtype == np.float32
+
+
+def test_who_tells_nothing_of_a_thing_does_not_count_there() -> None:
+    opinion = Ensemble([Outliner(SIZE), Namer(size=SIZE), Outliner(SIZE)])({SIZE: pictures()})
+    assert opinion.class_logits == pytest.approx(np.float32([[1, 3, 2]] * 3))
+    assert opinion.tumor_probability == pytest.approx(sigmoid(40 * (pictures()[:, 0] - 0.5)), abs=1e-6)
+    assert opinion.class_maps is None
+
+
+def test_models_of_different_sizes_may_do_different_things() -> None:
+    ensemble = Ensemble([Outliner(64), Namer(size=SIZE)])
+    assert ensemble.sizes == {64, SIZE}
+    opinion = ensemble({64: pictures(2, 64), SIZE: pictures(2)})
+    assert opinion.tumor_probability is not None
+    assert opinion.tumor_probability.shape == (2, 64, 64)
+
+
+def test_outlines_of_different_sizes_are_refused() -> None:
+    ensemble = Ensemble([Outliner(64), Outliner(SIZE)])
+    with pytest.raises(TumorlensError, match="expected models of one input size to outline"):
+        ensemble({64: pictures(2, 64), SIZE: pictures(2)})
+
+
+def test_no_model_is_refused() -> None:
+    with pytest.raises(TumorlensError, match="at least one model"):
+        Ensemble([])
+
+
+@given(
+    hnp.arrays(np.float32, (2, 5, 5), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)),
+)
+def test_any_finite_logit_gives_a_probability(logits: np.ndarray) -> None:
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        probability = Ensemble([saying(mask_logits=logits)])({SIZE: pictures(2)}).tumor_probability
+    assert probability is not None
+    assert probability.dtype == np.float32
+    assert ((probability >= 0) & (probability <= 1)).all()
+    assert probability == pytest.approx(sigmoid(logits.clip(-60, 60)), abs=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("what", "shape", "job"),
+    [
+        ("mask_logits", (2, SIZE, SIZE), "outline"),
+        ("class_logits", (2, 3), "name"),
+        ("class_maps", (2, 3, 8, 8), "name"),
+    ],
+)
+@pytest.mark.parametrize("company", [0, 2])
+def test_what_is_no_number_is_refused(
+    bad: float, what: str, shape: tuple[int, ...], job: str, company: int
+) -> None:
+    values = np.zeros(shape, np.float32)
+    values.flat[-1] = bad
+    models = [saying(**{what: values}), *[saying(**{what: np.zeros(shape, np.float32)})] * company]
+    with pytest.raises(TumorlensError, match=f"finite numbers from the model to {job} the tumor"):
+        Ensemble(models)({SIZE: pictures(2)})
+
+
+def test_flipping_mirrors_back_what_was_seen_mirrored() -> None:
+    batch = pictures()
+    once = Ensemble([Outliner(SIZE), Pointer(SIZE, 8)])({SIZE: batch})
+    twice = Ensemble([Outliner(SIZE), Pointer(SIZE, 8)], flip=True)({SIZE: batch})
+    assert twice.tumor_probability == pytest.approx(once.tumor_probability, abs=1e-6)
+    assert twice.class_maps == pytest.approx(once.class_maps, abs=1e-6)
+    assert twice.class_logits == pytest.approx(once.class_logits, abs=1e-5)
+
+
+def test_flipping_shows_each_model_both_images_whole_in_memory() -> None:
+    model = Outliner(SIZE)
+    Ensemble([model], flip=True)({SIZE: pictures()})
+    assert [
+        (fed == expected).all()
+        for fed, expected in zip(model.fed, (pictures(), pictures()[..., ::-1]), strict=True)
+    ]
+    assert all(fed.flags.c_contiguous and fed.dtype == np.float32 for fed in model.fed)
+
+
+def test_flipping_takes_the_middle_of_two_opinions() -> None:
+    left = np.full((1, SIZE, SIZE), -9, np.float32)
+    left[:, :, : SIZE // 2] = 9  # whatever is shown, the left half
+    maps = np.zeros((1, 3, 8, 8), np.float32)
+    maps[:, 1, :, 0] = 2
+    told: list[np.ndarray] = [np.float32([[0, 2, 0]]), np.float32([[0, 0, 2]])]
+    model = Saying(lambda batch: Outputs(left, told[int(batch[0, 0, 0, 0] < 0.5)], maps))
+    batch = np.ones((1, 1, SIZE, SIZE), np.float32)
+    batch[..., SIZE // 2 :] = 0
+    opinion = Ensemble([model], flip=True)({SIZE: batch})
+    assert opinion.tumor_probability == pytest.approx(np.full((1, SIZE, SIZE), 0.5), abs=1e-3)
+    assert opinion.class_logits == pytest.approx(np.float32([[0, 1, 1]]))
+    assert opinion.class_maps is not None
+    assert (opinion.class_maps[0, 1, :, [0, -1]] == 1).all()
+    assert (opinion.class_maps[0, 1, :, 1:-1] == 0).all()
