@@ -18,8 +18,10 @@ from tumorlens.train.trainer import train
 
 UNVALIDATED = (
     "split={kind: folds, train: [1, 2], validation: [], test: [3]}",
-    "training.phases=[{epochs: 1, learning_rate: 0.003, trainable: last-block}, "
-    "{epochs: 4, learning_rate: 0.003}]",
+    (
+        "training.phases=[{epochs: 1, learning_rate: 0.003, trainable: last-block}, "
+        "{epochs: 4, learning_rate: 0.003}]"
+    ),
     "training.patience=1",
     "augmentation.probability=1",
 )
