@@ -1,5 +1,6 @@
 """What several tests share: real slices, and a writer of files in the published layout."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import ArrayLike, NDArray
+
+from tests.command_line import Tumorlens
+from tumorlens import cli
 
 # How long an example takes says more of the machine than of the software.
 settings.register_profile("tumorlens", deadline=None)
@@ -86,3 +90,24 @@ def write_mat() -> WriteMat:
 def write_folds() -> WriteMat:
     """`folds_file`: writes the author's folds in the published layout."""
     return folds_file
+
+
+@pytest.fixture
+def tumorlens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Tumorlens:
+    """Run a command line in an empty folder; gives exit code, stdout and stderr."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tumorlens", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        code = end.value.code
+        assert code is None or isinstance(code, int)
+        return (code or 0, *capsys.readouterr())
+
+    return run

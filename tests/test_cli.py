@@ -1,43 +1,20 @@
 """A mistake on the command line costs one line on stderr, exit code 2 and nothing else."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.command_line import Tumorlens, assert_refused
 from tests.conftest import slice_file
 from tests.train.tiny import FAST, open_tiny, tiny_recipe
-from tumorlens import cli
 from tumorlens.dataset import TumorDataset
 from tumorlens.train.run import Run
 from tumorlens.train.trainer import train
 
-Tumorlens = Callable[..., tuple[int, str, str]]
 SET = [word for override in FAST for word in ("--set", override)]
-
-
-@pytest.fixture
-def tumorlens(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Tumorlens:
-    """Run a command line in an empty folder; gives exit code, stdout and stderr."""
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tumorlens", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        code = end.value.code
-        assert code is None or isinstance(code, int)
-        return (code or 0, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +31,6 @@ def outlines(tiny: TumorDataset, tmp_path_factory: pytest.TempPathFactory) -> Ru
 def names(tiny: TumorDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     recipe = tiny_recipe(task="classification")
     return train(recipe, tiny, tmp_path_factory.mktemp("runs") / "names", report=lambda _: None)
-
-
-def assert_refused(result: tuple[int, str, str], *named: str) -> None:
-    code, out, err = result
-    assert code == 2
-    assert out == ""
-    [line] = err.splitlines()
-    assert line.startswith("tumorlens: ")
-    assert all(part in line for part in named), line
-    assert "Traceback" not in err
-    assert not list(Path.cwd().iterdir()), "nothing is written"
 
 
 def test_training_from_the_command_line_ends_with_the_best_epoch(

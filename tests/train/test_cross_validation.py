@@ -6,13 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.train.tiny import tiny_recipe
+from tests.train.tiny import joint_recipe, tiny_recipe
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.calibrate import calibrate, cross_validation_results
 from tumorlens.evaluate.cross_validation import evaluate_folds
 from tumorlens.train.cross_validation import cross_validate
-from tumorlens.train.recipe import load_recipe
 from tumorlens.train.run import Run
 
 PHASE = "training.phases=[{epochs: 1, learning_rate: 0.001}]"
@@ -57,19 +56,8 @@ def test_the_mean_over_folds_is_that_of_their_own_results(
     assert f"{sum(parts) / 3:.4f}" in text.splitlines()[-1]
 
 
-JOINT = """
-task: joint
-size: 64
-split: {kind: patients, validation: 0.25, test: 0.25}
-model: {encoder: test_resnet, weights: none, decoder_channels: [32, 16, 8], context_layers: 0}
-training: {phases: [{epochs: 1, learning_rate: 0.001}], batch_size: 6, workers: 0}
-"""
-
-
 def test_a_joint_recipe_is_gathered_for_each_task(tiny: TumorDataset, tmp_path: Path) -> None:
-    (tmp_path / "joint.yaml").write_text(JOINT)
-    recipe = load_recipe(str(tmp_path / "joint.yaml"))
-    runs = cross_validate(recipe, tiny, tmp_path / "cv", folds=3, report=silent)
+    runs = cross_validate(joint_recipe(tmp_path, PHASE), tiny, tmp_path / "cv", folds=3, report=silent)
     text = evaluate_folds(runs, tiny, tmp_path / "cv")
     assert len(text.split("\n\n")) == 3
     for task in ("segmentation", "classification", "trust"):

@@ -1,72 +1,31 @@
 """A bundle says what its networks say, and is refused where it doesn't."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import numpy_helper
 
-import tumorlens
 from tests.train.tiny import SIZE, tiny_recipe
 from tumorlens.bundle import open_bundle
-from tumorlens.bundle.manifest import Graph, Output, Precision, Result
-from tumorlens.bundle.session import OnnxModel
-from tumorlens.bundle.write import member
+from tumorlens.bundle.manifest import Output, Precision, Result
 from tumorlens.dataset import TumorDataset
 from tumorlens.dataset.prepared import prepare_dataset
-from tumorlens.ensemble import Ensemble, Outputs
+from tumorlens.ensemble import Ensemble
 from tumorlens.errors import TumorlensError
 from tumorlens.judgement import Judgement
 from tumorlens.train import export
 from tumorlens.train.export import export_runs
 from tumorlens.train.inference import RunModel, runs_ensemble
-from tumorlens.train.onnx_graph import graph_outputs, in_8_bits, in_16_bits, to_onnx
-from tumorlens.train.recipe import Recipe, load_recipe
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side, Split
-from tumorlens.train.trainer import train
 from tumorlens.tumor_type import TumorType
-
-JOINT = """
-task: joint
-size: 64
-analysis: {flip: true, lowest_threshold: 0.2}
-split: {kind: patients, validation: 0.25, test: 0.25}
-model: {encoder: test_resnet, weights: none, decoder_channels: [32, 16, 8], context_layers: 1}
-training: {phases: [{epochs: 4, learning_rate: 0.003}], batch_size: 6, workers: 0}
-"""
 
 
 def silent(_: str) -> None:
     """Report nothing."""
-
-
-def joint_recipe(folder: Path) -> Recipe:
-    path = folder / "joint.yaml"
-    path.write_text(JOINT)
-    return load_recipe(str(path))
-
-
-@pytest.fixture(scope="module")
-def runs(tiny: TumorDataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """A run for each task."""
-    folder = tmp_path_factory.mktemp("runs")
-    recipes = {
-        "joint": joint_recipe(folder),
-        "segmentation": tiny_recipe(),
-        "classification": tiny_recipe(task="classification"),
-    }
-    return {task: train(recipe, tiny, folder / task, report=silent) for task, recipe in recipes.items()}
-
-
-@pytest.fixture(scope="module")
-def graphs(runs: dict[str, Run]) -> dict[str, onnx.ModelProto]:
-    """The graph of each run; made once, since the exporter takes seconds."""
-    return {task: to_onnx(run.load_network(), task, SIZE) for task, run in runs.items()}
 
 
 @pytest.fixture
@@ -81,112 +40,8 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def loaded(model: onnx.ModelProto, task: str) -> OnnxModel:
-    data = model.SerializeToString()
-    graph = Graph(**member("g.onnx", data).model_dump(), outputs=graph_outputs(task), recipe={})
-    return OnnxModel(data, graph, SIZE)
-
-
 def slices(dataset: TumorDataset, count: int) -> np.ndarray:
     return np.array(prepare_dataset(dataset, SIZE).images[:count])[:, None]
-
-
-def largest_difference(one: Outputs, other: Outputs) -> float:
-    """Of any probability, of a pixel or a type."""
-    differences = []
-    if one.mask_logits is not None:
-        pixels = [1 / (1 + np.exp(-np.asarray(told.mask_logits))) for told in (one, other)]
-        differences.append(np.abs(pixels[0] - pixels[1]).max())
-    if one.class_logits is not None:
-        types = [Judgement().probabilities(np.asarray(told.class_logits)) for told in (one, other)]
-        differences.append(np.abs(types[0] - types[1]).max())
-    return float(max(differences))
-
-
-# --- Graphs -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("task", ["joint", "segmentation", "classification"])
-@pytest.mark.parametrize("count", [1, 5])
-def test_a_graph_says_what_its_network_says_for_any_number_of_slices(
-    task: str, count: int, runs: dict[str, Run], graphs: dict[str, onnx.ModelProto], tiny: TumorDataset
-) -> None:
-    batch = slices(tiny, count)
-    told, expected = loaded(graphs[task], task)(batch), RunModel(runs[task])(batch)
-    assert largest_difference(told, expected) < 1e-5
-    for name in Output:
-        mine, theirs = getattr(told, name), getattr(expected, name)
-        assert (mine is None) == (theirs is None) == (name not in graph_outputs(task))
-        assert mine is None or mine.shape == theirs.shape
-    if task == "joint":
-        assert told.class_maps == pytest.approx(expected.class_maps, abs=1e-4)
-
-
-def test_a_graph_names_its_input_and_outputs(graphs: dict[str, onnx.ModelProto]) -> None:
-    for task, model in graphs.items():
-        assert [value.name for value in model.graph.input] == ["image"]
-        assert [value.name for value in model.graph.output] == list(map(str, graph_outputs(task)))
-        [batch, *rest] = model.graph.input[0].type.tensor_type.shape.dim
-        assert batch.dim_param
-        assert not batch.dim_value
-        assert [dimension.dim_value for dimension in rest] == [1, SIZE, SIZE]
-
-
-def test_a_graph_tells_nothing_of_the_machine_that_made_it(graphs: dict[str, onnx.ModelProto]) -> None:
-    places = [
-        str(Path(tumorlens.__file__).parents[2]),
-        str(Path.home()),
-        sys.prefix,
-        "site-packages",
-        ".py",
-        "/torch/",
-    ]
-    for model in graphs.values():
-        for data in (model, in_16_bits(model)):
-            for place in places:
-                assert place.encode() not in data.SerializeToString(), place
-
-
-def test_exporting_leaves_pytorch_as_it_was(runs: dict[str, Run], graphs: dict[str, onnx.ModelProto]) -> None:
-    assert torch.backends.mha.get_fastpath_enabled()
-
-
-def test_16_bits_halve_a_graph_and_say_nearly_the_same(
-    graphs: dict[str, onnx.ModelProto], tiny: TumorDataset
-) -> None:
-    batch = slices(tiny, 5)
-    for task, model in graphs.items():
-        before = model.SerializeToString()
-        small = in_16_bits(model)
-        assert model.SerializeToString() == before
-        assert largest_difference(loaded(small, task)(batch), loaded(model, task)(batch)) < 0.01
-        stored = [
-            sum(numpy_helper.to_array(tensor).nbytes for tensor in each.graph.initializer)
-            for each in (model, small)
-        ]
-        assert stored[1] < 0.6 * stored[0]
-
-
-def test_16_bits_keep_what_they_cannot_hold(graphs: dict[str, onnx.ModelProto]) -> None:
-    model = _copy(graphs["segmentation"])
-    tensor = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
-    values = numpy_helper.to_array(tensor).copy()
-    values.flat[0] = 1e6
-    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    kept = {each.name: each for each in in_16_bits(model).graph.initializer}
-    assert (numpy_helper.to_array(kept[tensor.name]) == values).all()
-
-
-@pytest.mark.parametrize("task", ["joint", "segmentation"])
-def test_8_bits_say_nearly_the_same(
-    task: str, graphs: dict[str, onnx.ModelProto], tiny: TumorDataset
-) -> None:
-    batch = slices(tiny, 24)
-    small = in_8_bits(graphs[task], iter(batch[:, 0]))
-    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in small.graph.node}
-    for part in (batch[:1], batch[:5], batch):
-        told, expected = loaded(small, task)(part), loaded(graphs[task], task)(part)
-        assert largest_difference(told, expected) < 0.2
 
 
 # --- Bundles ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tests.train.tiny import tiny_recipe
+from tests.train.tiny import joint_recipe, tiny_recipe
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.run import evaluate_run
@@ -304,13 +304,8 @@ def test_the_shipped_smoke_recipe_trains_on_real_slices(slices_folder: Path, tmp
 
 
 def test_a_joint_run_is_measured_for_both_tasks_and_for_trust(tiny: TumorDataset, tmp_path: Path) -> None:
-    path = tmp_path / "joint.yaml"
-    path.write_text(
-        "{task: joint, size: 64, split: {kind: patients, validation: 0.25, test: 0.25}, "
-        "model: {encoder: test_resnet, weights: none, decoder_channels: [32, 16, 8]}, "
-        "training: {phases: [{epochs: 1, learning_rate: 0.001}], batch_size: 6, workers: 0}}"
-    )
-    run = train(load_recipe(str(path)), tiny, tmp_path / "run", report=silent)
+    recipe = joint_recipe(tmp_path, "training.phases=[{epochs: 1, learning_rate: 0.001}]")
+    run = train(recipe, tiny, tmp_path / "run", report=silent)
     evaluations = evaluate_run(run, tiny)
     assert sorted(evaluations) == ["classification", "segmentation", "trust"]
     for task in evaluations:

@@ -16,6 +16,14 @@ FAST = (
     "training.workers=0",
     "training.phases.0.learning_rate=3e-3",
 )
+JOINT = """
+task: joint
+size: 64
+analysis: {flip: true, lowest_threshold: 0.2}
+split: {kind: patients, validation: 0.25, test: 0.25}
+model: {encoder: test_resnet, weights: none, decoder_channels: [32, 16, 8], context_layers: 1}
+training: {phases: [{epochs: 4, learning_rate: 0.003}], batch_size: 6, workers: 0}
+"""
 
 
 def write_tiny_folder(folder: Path) -> Path:
@@ -39,3 +47,9 @@ def open_tiny(folder: Path) -> TumorDataset:
 def tiny_recipe(*overrides: str, task: str = "segmentation") -> Recipe:
     name = "smoke" if task == "segmentation" else "smoke-classification"
     return load_recipe(name, [*FAST, *overrides])
+
+
+def joint_recipe(folder: Path, *overrides: str) -> Recipe:
+    path = folder / "joint.yaml"
+    path.write_text(JOINT)
+    return load_recipe(str(path), overrides)
