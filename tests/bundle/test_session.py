@@ -134,6 +134,15 @@ def test_a_fourth_tumor_type_is_refused() -> None:
     assert "expected class_logits of shape (2, 3) and float32 for 2 slices, got (2, 4)" in refusal(data)
 
 
+def test_a_graph_that_fails_is_refused_without_a_word_of_the_runtime(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    node = helper.make_node("Concat", ["class_logits_", "rest"], ["class_logits"], axis=1)
+    data = _with_node("class_logits", node, constants={"rest": np.zeros((7, 1), np.float32)})
+    assert "expected a graph that runs" in refusal(data)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_class_map_without_rows_is_refused() -> None:
     node = helper.make_node("ReduceSum", ["class_maps_", "rows"], ["class_maps"], keepdims=0)
     assert "expected class_maps" in refusal(_with_node("class_maps", node, constants={"rows": np.int64([2])}))

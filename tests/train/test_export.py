@@ -104,6 +104,15 @@ def test_a_run_that_outlines_and_one_that_names_make_one_bundle(
 
 
 @pytest.mark.usefixtures("exported_already")
+def test_a_graph_that_has_nothing_to_make_smaller_is_called_what_it_is(
+    runs: dict[str, Run], tiny: TumorDataset, tmp_path: Path
+) -> None:
+    run = runs["classification"]  # without a decoder, nothing is done in 8 bits
+    bundle = export_runs([run], tiny, tmp_path / "b", name="b", precision=Precision.INT8, report=silent)
+    assert [graph.precision for graph in bundle.manifest.graphs] == [Precision.FP32]
+
+
+@pytest.mark.usefixtures("exported_already")
 def test_several_runs_of_one_task_are_averaged(
     runs: dict[str, Run], tiny: TumorDataset, tmp_path: Path
 ) -> None:

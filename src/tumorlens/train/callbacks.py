@@ -32,7 +32,7 @@ class EpochLog(Callback):
         self, run: Run, score_name: str, slices: int, report: Report, *, validates: bool = True
     ) -> None:
         self.run = run
-        self._validates = validates
+        self._validated_from = run.recipe.training.first_full_epoch if validates else math.inf
         self.rows: list[dict[str, float]] = []
         self._score_name = score_name
         self._slices = slices
@@ -46,10 +46,11 @@ class EpochLog(Callback):
 
         Without validation it is the last one.
         """
-        if not self._validates:
+        validated = [row for row in self.rows if row["epoch"] >= self._validated_from]
+        if not validated:
             return self.rows[-1]
         return max(
-            self.rows, key=lambda row: (row["validation_score"], -row["validation_loss"], -row["epoch"])
+            validated, key=lambda row: (row["validation_score"], -row["validation_loss"], -row["epoch"])
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -74,9 +75,10 @@ class EpochLog(Callback):
         Raises:
             TumorlensError: A loss or a score isn't a number; training on would only waste time.
         """
-        if not self._validates:
+        validated = trainer.current_epoch >= self._validated_from
+        if not validated:
             self._trained = time.perf_counter() - self._began
-        measured = [name for name in _VALUES if self._validates or name.startswith("train")]
+        measured = [name for name in _VALUES if validated or name.startswith("train")]
         values = dict.fromkeys(_VALUES, math.nan)
         values |= {name: float(trainer.callback_metrics[name]) for name in measured}
         broken = [name for name in measured if not math.isfinite(values[name])]
@@ -105,7 +107,7 @@ class EpochLog(Callback):
         left = row["seconds"] * ((trainer.max_epochs or 0) - len(self.rows))
         best = ", best so far" if self.best is row else ""
         head = f"epoch {len(self.rows)}/{trainer.max_epochs}: "
-        if not self._validates:
+        if row["epoch"] < self._validated_from:
             return (
                 f"{head}loss {row['train_loss']:.4f}; {self._score_name} {row['train_score']:.4f}; "
                 f"{row['seconds']:.0f} s, about {left / 60:.0f} min left"

@@ -95,7 +95,7 @@ def export_runs(
         graph = Graph(
             **member(file, data[precision]).model_dump(),
             outputs=graph_outputs(run.recipe.task),
-            precision=precision,
+            precision=precision if data[precision] != data[Precision.FP32] else Precision.FP32,
             recipe=run.recipe.model_dump(mode="json"),
         )
         files[file] = data[precision]

@@ -53,12 +53,14 @@ class TumorModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of the optimizer."""
         del batch_idx
-        return self._logged("train", batch)
+        size = self.recipe.training.smaller_size(self.current_epoch)
+        return self._logged("train", batch if size is None else smaller(batch, size))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Loss and score of slices never trained on."""
+        """Loss and score of slices never trained on, once training has come to slices of full size."""
         del batch_idx
-        self._logged("validation", batch)
+        if self.recipe.training.smaller_size(self.current_epoch) is None:
+            self._logged("validation", batch)
 
     def configure_optimizers(self) -> Any:
         """AdamW on every weight, its learning rate set step by step; no decay on biases and norms."""
@@ -116,6 +118,13 @@ class ClassificationModule(TumorModule):
         loss = type_loss(logits, batch, self.recipe.loss.label_smoothing)
         accuracy = multiclass_accuracy(logits, batch.label, num_classes=len(TumorType), average="micro")
         return loss, accuracy
+
+
+def smaller(batch: Batch, size: int) -> Batch:
+    """A batch with its slices and masks brought down to (size, size), each pixel where it was."""
+    image = functional.interpolate(batch.image, size=(size, size), mode="bilinear", antialias=True)
+    mask = functional.interpolate(batch.mask.float(), size=(size, size), mode="bilinear", antialias=True)
+    return batch._replace(image=image, mask=mask > 0.5)  # noqa: PLR2004 - most of the pixel is tumor
 
 
 def segmentation_loss(

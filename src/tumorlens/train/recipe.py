@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -161,11 +161,25 @@ class PhaseRecipe(_Strict):
     warmup_epochs: Annotated[float, Field(ge=0)] = 0
 
 
+class SmallerFirst(_Strict):
+    """Epochs at the start of training whose slices are made smaller, for speed.
+
+    Attributes:
+        epochs: How many.
+        size: Width and height in pixels that the slices have then.
+    """
+
+    epochs: Annotated[int, Field(ge=1)]
+    size: Annotated[int, Field(ge=64, le=1024)]
+
+
 class TrainingRecipe(_Strict):
     """How the weights are found.
 
     Attributes:
         phases: One after the other.
+        smaller_first: One after the other, over the phases; the epochs after them see slices of full size.
+            Only these are validated.
         batch_size: Slices a step.
         weight_decay: Of AdamW, on everything but biases and norms.
         patience: Epochs without a better validation score after which training stops; counted within the
@@ -176,6 +190,7 @@ class TrainingRecipe(_Strict):
     """
 
     phases: Annotated[tuple[PhaseRecipe, ...], Field(min_length=1)]
+    smaller_first: tuple[SmallerFirst, ...] = ()
     batch_size: Annotated[int, Field(ge=1)] = 16
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     patience: Annotated[int, Field(ge=1)] = 5
@@ -187,6 +202,25 @@ class TrainingRecipe(_Strict):
     def epochs(self) -> int:
         """All phases together."""
         return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def first_full_epoch(self) -> int:
+        """The first epoch, counted from 0, that sees slices of full size."""
+        return sum(stage.epochs for stage in self.smaller_first)
+
+    def smaller_size(self, epoch: int) -> int | None:
+        """The size that an epoch's slices are brought down to; None for full size."""
+        for stage in self.smaller_first:
+            if epoch < stage.epochs:
+                return stage.size
+            epoch -= stage.epochs
+        return None
+
+    @model_validator(mode="after")
+    def _ends_at_full_size(self) -> Self:
+        if self.first_full_epoch >= self.epochs:
+            raise ValueError(f"smaller_first: expected fewer epochs than the {self.epochs} of all phases")
+        return self
 
 
 class AnalysisRecipe(_Strict):

@@ -111,15 +111,18 @@ def _sweep(folder: Path) -> None:
 
 
 def _try_out(network: nn.Module, recipe: Recipe) -> None:
-    """Make sure that a network takes slices of the recipe's size; some encoders take only some sizes."""
+    """Make sure that a network takes slices of the recipe's sizes; some encoders take only some sizes."""
     network.eval()
+    sizes = [recipe.size, *(stage.size for stage in recipe.training.smaller_first)]
+    size = recipe.size
     try:
         with torch.inference_mode():
-            network(torch.zeros(1, 1, recipe.size, recipe.size))
+            for size in sizes:
+                network(torch.zeros(1, 1, size, size))
     except (ValueError, RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise TumorlensError(
-            f"size: expected one that {recipe.model.encoder} takes, got {recipe.size}: {reason}"
+            f"size: expected one that {recipe.model.encoder} takes, got {size}: {reason}"
         ) from error
 
 
@@ -152,7 +155,8 @@ def _fit(
         ),
     ]
     if data.slices(Side.VALIDATION):
-        callbacks.append(PatienceInLastPhase(training.patience, training.epochs - training.phases[-1].epochs))
+        last_phase = training.epochs - training.phases[-1].epochs
+        callbacks.append(PatienceInLastPhase(training.patience, max(last_phase, training.first_full_epoch)))
     shows_progress = sys.stdout.isatty()
     if shows_progress:
         callbacks.append(ProgressBar())
