@@ -124,7 +124,7 @@ def smaller(batch: Batch, size: int) -> Batch:
     """A batch with its slices and masks brought down to (size, size), each pixel where it was."""
     image = functional.interpolate(batch.image, size=(size, size), mode="bilinear", antialias=True)
     mask = functional.interpolate(batch.mask.float(), size=(size, size), mode="bilinear", antialias=True)
-    return batch._replace(image=image, mask=mask > 0.5)  # noqa: PLR2004 - most of the pixel is tumor
+    return batch._replace(image=image, mask=mask > 0.5)
 
 
 def segmentation_loss(
