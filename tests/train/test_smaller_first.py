@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.train.tiny import tiny_recipe
+from tests.train.tiny import killed_after, tiny_recipe
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
+from tumorlens.train import module
 from tumorlens.train.datamodule import Batch
 from tumorlens.train.module import smaller
 from tumorlens.train.run import Run
@@ -79,6 +80,22 @@ def test_only_full_size_is_validated_and_kept(tiny: TumorDataset, tmp_path: Path
     assert not any("nan" in line for line in said)
 
 
+def test_each_epoch_trains_on_slices_of_its_size(
+    tiny: TumorDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def watched(batch: Batch, size: int) -> Batch:
+        seen.append(size)
+        return smaller(batch, size)
+
+    monkeypatch.setattr(module, "smaller", watched)
+    recipe = tiny_recipe(STAGES, PHASES)
+    run = train(recipe, tiny, tmp_path / "run", report=silent)
+    steps = -(-len(run.split.train) // recipe.training.batch_size)
+    assert seen == [64] * steps + [96] * 2 * steps
+
+
 def test_patience_waits_for_full_size(tiny: TumorDataset, tmp_path: Path) -> None:
     stages = "training.smaller_first=[{epochs: 3, size: 64}]"
     phases = "training.phases=[{epochs: 9, learning_rate: 1.0e-12}]"
@@ -93,16 +110,8 @@ def test_killed_among_smaller_slices_it_ends_as_uninterrupted(
 ) -> None:
     recipe = tiny_recipe(STAGES, PHASES, "augmentation.probability=1")
     whole = train(recipe, tiny, tmp_path / "whole", report=silent)
-    lines = 0
-
-    def die(line: str) -> None:
-        nonlocal lines
-        lines += line.startswith("epoch")
-        if lines == after:
-            raise RuntimeError("killed")
-
     with pytest.raises(RuntimeError, match="killed"):
-        train(recipe, tiny, tmp_path / "killed", report=die)
+        train(recipe, tiny, tmp_path / "killed", report=killed_after(after))
     assert not Run(tmp_path / "killed").is_finished
     resumed = train(recipe, tiny, tmp_path / "killed", resume=True, report=silent)
     assert resumed.best_weights.read_bytes() == whole.best_weights.read_bytes()

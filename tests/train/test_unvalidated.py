@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tests.train.tiny import tiny_recipe
+from tests.train.tiny import killed_after, tiny_recipe
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.run import evaluate_run
@@ -68,16 +68,8 @@ def test_a_run_without_validation_that_was_killed_ends_as_an_uninterrupted_one(
 ) -> None:
     recipe = tiny_recipe(*UNVALIDATED)
     whole = train(recipe, folded, tmp_path / "whole", report=silent)
-    lines = 0
-
-    def die(line: str) -> None:
-        nonlocal lines
-        lines += line.startswith("epoch")
-        if lines == after:
-            raise RuntimeError("killed")
-
     with pytest.raises(RuntimeError, match="killed"):
-        train(recipe, folded, tmp_path / "killed", report=die)
+        train(recipe, folded, tmp_path / "killed", report=killed_after(after))
     assert not Run(tmp_path / "killed").is_finished
     resumed = train(recipe, folded, tmp_path / "killed", resume=True, report=silent)
     assert resumed.best_weights.read_bytes() == whole.best_weights.read_bytes()

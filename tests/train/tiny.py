@@ -1,5 +1,6 @@
 """A dataset and recipes so small that a run takes a second."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,16 @@ def joint_recipe(folder: Path, *overrides: str) -> Recipe:
     path = folder / "joint.yaml"
     path.write_text(JOINT)
     return load_recipe(str(path), overrides)
+
+
+def killed_after(epochs: int) -> Callable[[str], None]:
+    """What a run reports to that is killed once so many of its epochs are over."""
+    lines = 0
+
+    def die(line: str) -> None:
+        nonlocal lines
+        lines += line.startswith("epoch")
+        if lines == epochs:
+            raise RuntimeError("killed")
+
+    return die

@@ -101,13 +101,14 @@ def cross_validation_results(folder: Path) -> list[Result]:
     for task in ("segmentation", "classification", "trust"):
         path = folder / task / "results.json"
         try:
-            values = json.loads(path.read_text())["over folds"]
+            gathered = json.loads(path.read_text())
+            values, folds = gathered["over folds"], len(gathered["folds"])
             slices = len(pd.read_csv(folder / task / "slices.csv"))
             results += [
                 Result(
                     measure=f"{task}: {name}",
                     value=summary["mean"],
-                    protocol="cross-validation, mean over the folds, each tested by a model new to it",
+                    protocol=f"cross-validation, mean over {folds} folds, each tested by a model new to it",
                     slices=slices,
                 )
                 for name, summary in values.items()

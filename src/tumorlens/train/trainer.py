@@ -113,17 +113,15 @@ def _sweep(folder: Path) -> None:
 def _try_out(network: nn.Module, recipe: Recipe) -> None:
     """Make sure that a network takes slices of the recipe's sizes; some encoders take only some sizes."""
     network.eval()
-    sizes = [recipe.size, *(stage.size for stage in recipe.training.smaller_first)]
-    size = recipe.size
-    try:
-        with torch.inference_mode():
-            for size in sizes:
+    for size in (recipe.size, *(stage.size for stage in recipe.training.smaller_first)):
+        try:
+            with torch.inference_mode():
                 network(torch.zeros(1, 1, size, size))
-    except (ValueError, RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise TumorlensError(
-            f"size: expected one that {recipe.model.encoder} takes, got {size}: {reason}"
-        ) from error
+        except (ValueError, RuntimeError, AssertionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise TumorlensError(
+                f"size: expected one that {recipe.model.encoder} takes, got {size}: {reason}"
+            ) from error
 
 
 def make_module(recipe: Recipe, weights: EncoderWeights | None, steps_per_epoch: int) -> TumorModule:
