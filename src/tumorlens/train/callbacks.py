@@ -32,7 +32,7 @@ class EpochLog(Callback):
         self, run: Run, score_name: str, slices: int, report: Report, *, validates: bool = True
     ) -> None:
         self.run = run
-        self._validated_from = run.recipe.training.first_full_epoch if validates else math.inf
+        self._validated_from = run.recipe.training.first_validated_epoch if validates else math.inf
         self.rows: list[dict[str, float]] = []
         self._score_name = score_name
         self._slices = slices

@@ -57,9 +57,9 @@ class TumorModule(L.LightningModule):
         return self._logged("train", batch if size is None else smaller(batch, size))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Loss and score of slices never trained on, once training has come to slices of full size."""
+        """Loss and score of slices never trained on, once training has come to epochs that are validated."""
         del batch_idx
-        if self.recipe.training.smaller_size(self.current_epoch) is None:
+        if self.current_epoch >= self.recipe.training.first_validated_epoch:
             self._logged("validation", batch)
 
     def configure_optimizers(self) -> Any:

@@ -180,6 +180,8 @@ class TrainingRecipe(_Strict):
         phases: One after the other.
         smaller_first: One after the other, over the phases; the epochs after them see slices of full size.
             Only these are validated.
+        validate_from: The first epoch, counted from 0, that is validated. Where it is the last one, nothing is
+            chosen by validation.
         batch_size: Slices a step.
         weight_decay: Of AdamW, on everything but biases and norms.
         patience: Epochs without a better validation score after which training stops; counted within the
@@ -191,6 +193,7 @@ class TrainingRecipe(_Strict):
 
     phases: Annotated[tuple[PhaseRecipe, ...], Field(min_length=1)]
     smaller_first: tuple[SmallerFirst, ...] = ()
+    validate_from: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=1)] = 16
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     patience: Annotated[int, Field(ge=1)] = 5
@@ -208,6 +211,11 @@ class TrainingRecipe(_Strict):
         """The first epoch, counted from 0, that sees slices of full size."""
         return sum(stage.epochs for stage in self.smaller_first)
 
+    @property
+    def first_validated_epoch(self) -> int:
+        """The first epoch, counted from 0, after which validation is asked."""
+        return max(self.first_full_epoch, self.validate_from)
+
     def smaller_size(self, epoch: int) -> int | None:
         """The size that an epoch's slices are brought down to; None for full size."""
         for stage in self.smaller_first:
@@ -217,9 +225,11 @@ class TrainingRecipe(_Strict):
         return None
 
     @model_validator(mode="after")
-    def _ends_at_full_size(self) -> Self:
+    def _ends_at_full_size_and_validated(self) -> Self:
         if self.first_full_epoch >= self.epochs:
             raise ValueError(f"smaller_first: expected fewer epochs than the {self.epochs} of all phases")
+        if self.validate_from >= self.epochs:
+            raise ValueError(f"validate_from: expected less than the {self.epochs} epochs of all phases")
         return self
 
 

@@ -154,7 +154,7 @@ def _fit(
     ]
     if data.slices(Side.VALIDATION):
         last_phase = training.epochs - training.phases[-1].epochs
-        callbacks.append(PatienceInLastPhase(training.patience, max(last_phase, training.first_full_epoch)))
+        callbacks.append(PatienceInLastPhase(training.patience, max(last_phase, training.first_validated_epoch)))
     shows_progress = sys.stdout.isatty()
     if shows_progress:
         callbacks.append(ProgressBar())
