@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from tests.stand_ins import Namer, Outliner, Pointer, Saying
 from tumorlens.ensemble import Batch, Ensemble, Outputs
 from tumorlens.errors import TumorlensError
+from tumorlens.judgement import Judgement, SecondLook
 
 SIZE = 32
 
@@ -144,3 +145,67 @@ def test_flipping_takes_the_middle_of_two_opinions() -> None:
     assert opinion.class_maps is not None
     assert (opinion.class_maps[0, 1, :, [0, -1]] == 1).all()
     assert (opinion.class_maps[0, 1, :, 1:-1] == 0).all()
+
+
+SURE_BELOW = SecondLook(below_dice=0.8, below_probability=0.8)
+
+
+def leaving_unsure(slices: list[bool], fed: list[Batch], *, names: bool = True, value: float = 8.0) -> Saying:
+    """Sure of an outline or a name but for some slices of the first batch; remembers what it is fed."""
+
+    def say(batch: Batch) -> Outputs:
+        fed.append(batch)
+        unsure = np.array(slices)[:, None] if len(fed) == 1 else np.zeros((len(batch), 1), bool)
+        logits = np.where(unsure, 0, np.float32([value, 0, 0])).astype(np.float32)
+        mask = np.full((len(batch), SIZE, SIZE), -20, np.float32)
+        mask[:, 8:16, 8:16] = 20
+        if names:
+            return Outputs(mask, logits)
+        mask[unsure[:, 0], 8:16, 8:16] = -1
+        return Outputs(mask, np.tile(np.float32([value, 0, 0]), (len(batch), 1)))
+
+    return Saying(say)
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_only_what_the_first_model_leaves_unsure_is_looked_at_again(names: bool) -> None:
+    first_fed: list[Batch] = []
+    second_fed: list[Batch] = []
+    first = leaving_unsure([False, True, False, True], first_fed, names=names)
+    second = leaving_unsure([], second_fed, value=4.0)
+    second_fed.append(pictures(0))
+    batch = pictures(4)
+    opinion = Ensemble([first, second], Judgement(second_look=SURE_BELOW))({SIZE: batch})
+    assert len(first_fed) == 1
+    assert (second_fed[1] == batch[[1, 3]]).all()
+    assert opinion.class_logits is not None
+    assert opinion.class_logits[:, 0].tolist() == ([8, 2, 8, 2] if names else [8, 6, 8, 6])
+
+
+def test_a_second_look_is_at_the_mirror_image_and_is_mirrored_back() -> None:
+    left = np.full((2, SIZE, SIZE), -1, np.float32)
+    left[:, :, :8] = 1
+    models = [saying(mask_logits=left), Outliner(SIZE)]
+    judgement = Judgement(second_look=SecondLook(below_dice=1, below_probability=1))
+    batch = pictures(2)
+    opinion = Ensemble(models, judgement, flip=True)({SIZE: batch})
+    assert (models[1].fed[0] == batch[..., ::-1]).all()  # type: ignore[union-attr]
+    both = (sigmoid(left) + sigmoid(40 * (batch[:, 0] - 0.5))) / 2
+    assert opinion.tumor_probability == pytest.approx(both, abs=1e-5)
+
+
+def test_a_model_alone_looks_again_only_where_the_mirror_image_can_tell_more() -> None:
+    judgement = Judgement(second_look=SecondLook(below_dice=1, below_probability=1))
+    for flip, looks in ((True, 2), (False, 1)):
+        alone = Outliner(SIZE)
+        Ensemble([alone], judgement, flip=flip)({SIZE: pictures(2)})
+        assert len(alone.fed) == looks
+
+
+def test_nothing_is_looked_at_again_where_all_is_sure() -> None:
+    fed: list[Batch] = []
+    second = Outliner(SIZE)
+    Ensemble([leaving_unsure([False] * 3, fed), second], Judgement(second_look=SURE_BELOW))(
+        {SIZE: pictures()}
+    )
+    assert not second.fed

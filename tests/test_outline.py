@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tumorlens.outline import expected_dice_threshold
+from tumorlens.outline import expected_dice, expected_dice_threshold
 
 LOWEST = 0.001
 STEPS = st.integers(0, 1000).map(lambda step: np.float32(step / 1000))
@@ -97,3 +97,12 @@ def test_single_and_double_precision_agree() -> None:
     assert expected_dice_threshold(probability, 0.1) == pytest.approx(
         expected_dice_threshold(probability.astype(np.float64), 0.1), abs=0.002
     )
+
+
+def test_expected_dice_is_what_the_best_threshold_promises() -> None:
+    probability = np.zeros((20, 20), np.float32)
+    assert expected_dice(probability) == 0
+    probability[5:10, 5:10] = 1
+    assert expected_dice(probability) == 1
+    probability[5:10, 10:15] = 0.5  # taking all 50 promises 2·37.5 / (50 + 37.5), leaving half 2·25 / 62.5
+    assert expected_dice(probability) == pytest.approx(75 / 87.5, abs=2e-3)

@@ -164,13 +164,19 @@ def cross_validate(
     folds: Annotated[
         int, typer.Option(help="Groups of patients, where the recipe doesn't name the author's folds.")
     ] = 5,
+    members: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Runs that look at each slice; with 2 and more, results go to OUT/members-N as well."
+        ),
+    ] = 1,
     set_: Set = None,
     cache: Cache = None,
 ) -> None:
     """Train a recipe with each fold as the test side once; measure every slice by a model new to it."""
     _need_training_extra()
     from tumorlens.dataset import open_dataset
-    from tumorlens.evaluate.cross_validation import evaluate_folds
+    from tumorlens.evaluate.cross_validation import evaluate_folds, evaluate_members
     from tumorlens.train.cross_validation import cross_validate as run_folds
     from tumorlens.train.recipe import load_recipe
 
@@ -178,6 +184,10 @@ def cross_validate(
     dataset = open_dataset(data, cache, _progress("decoding"))
     runs = run_folds(checked, dataset, out, folds=folds, report=_say)
     print(evaluate_folds(runs, dataset, out, progress=_progress("evaluating")))
+    if members > 1:
+        together = out / f"members-{members}"
+        print(f"\n{members} runs together:\n")
+        print(evaluate_members(runs, dataset, together, members, progress=_progress("evaluating")))
 
 
 @app.command()

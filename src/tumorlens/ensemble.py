@@ -59,10 +59,16 @@ class Opinion:
 class Ensemble:
     """Models that take the same input, and how what they say is judged.
 
+    What several looks tell is averaged: a pixel's probabilities, class logits, maps. Where the judgement
+    limits second looks, the first model looks at every slice, and only those that it leaves unsure are looked
+    at again: by each other model, or by the first once more where it is alone and its mirror image can tell
+    more.
+
     Attributes:
-        models: At least one. What several tell is averaged: a pixel's probabilities, class logits, maps.
+        models: At least one.
         judgement: Calibration and limits.
-        flip: Whether each slice is also looked at mirrored left to right, and both averaged.
+        flip: Whether slices are also looked at mirrored left to right: by every model, beside the slice as it
+            is; or, where second looks are limited, in those alone and instead of it.
         familiarity: Tells pictures unlike those trained on; None for no such check.
         name: Of the whole, for the records.
 
@@ -95,18 +101,52 @@ class Ensemble:
             TumorlensError: A model says NaN or infinity, or two that tell the same of pixels have different
                 input sizes.
         """
-        told = []
-        for model in self.models:
-            batch = inputs[model.size]
-            told.append(model(batch))
-            if self.flip:
-                told.append(_mirrored(model(np.ascontiguousarray(batch[..., ::-1]))))
-        outlines = _said([out.mask_logits for out in told], "outline")
-        return Opinion(
-            _mean([_sigmoid(logits) for logits in outlines], "outline"),
-            _mean(_said([out.class_logits for out in told], "name"), "name"),
-            _mean(_said([out.class_maps for out in told], "name"), "name"),
-        )
+        limited = self.judgement.second_look is not None
+        first = [self._look(self.models[0], inputs)]
+        if limited:
+            opinion = _together(first)
+            unsure = self.judgement.unsure_slices(opinion.tumor_probability, opinion.class_logits)
+            others = self.models[1:] or (self.models if self.flip else ())
+            if unsure is None or not unsure.any() or not others:
+                return opinion
+            again = {size: batch[unsure] for size, batch in inputs.items()}
+            told = [self._look(model, again, mirrored=self.flip) for model in others]
+            return _amended(opinion, unsure, _together([_chosen(first[0], unsure), *told]))
+        told = first + [self._look(model, inputs) for model in self.models[1:]]
+        if self.flip:
+            told += [self._look(model, inputs, mirrored=True) for model in self.models]
+        return _together(told)
+
+    def _look(self, model: Model, inputs: dict[int, Batch], *, mirrored: bool = False) -> Outputs:
+        batch = inputs[model.size]
+        return _mirrored(model(np.ascontiguousarray(batch[..., ::-1]))) if mirrored else model(batch)
+
+
+def _together(told: list[Outputs]) -> Opinion:
+    """What several looks at the same slices come to."""
+    outlines = _said([out.mask_logits for out in told], "outline")
+    return Opinion(
+        _mean([_sigmoid(logits) for logits in outlines], "outline"),
+        _mean(_said([out.class_logits for out in told], "name"), "name"),
+        _mean(_said([out.class_maps for out in told], "name"), "name"),
+    )
+
+
+def _chosen(outputs: Outputs, slices: NDArray[np.bool_]) -> Outputs:
+    return Outputs(*(None if part is None else part[slices] for part in vars(outputs).values()))
+
+
+def _amended(opinion: Opinion, slices: NDArray[np.bool_], better: Opinion) -> Opinion:
+    """An opinion of a batch with that of some of its slices replaced."""
+
+    def amended(all_: Batch | None, some: Batch | None) -> Batch | None:
+        if all_ is None or some is None:
+            return all_
+        values = all_.copy()
+        values[slices] = some
+        return values
+
+    return Opinion(*map(amended, vars(opinion).values(), vars(better).values()))
 
 
 def _mirrored(outputs: Outputs) -> Outputs:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tumorlens.finding import Confidence, FindingWarning, WarningKind
-from tumorlens.outline import expected_dice_threshold
+from tumorlens.outline import expected_dice, expected_dice_threshold
 from tumorlens.tumor_type import TumorType
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -36,6 +36,20 @@ class ConfidenceBand(BaseModel):
     slices: Annotated[int, Field(ge=0)] = 0
 
 
+class SecondLook(BaseModel):
+    """Which slices are looked at again; see `tumorlens.ensemble.Ensemble`.
+
+    Attributes:
+        below_dice: Those whose outline promises less Dice (`tumorlens.outline.expected_dice`).
+        below_probability: Those whose named type has a smaller calibrated probability.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    below_dice: Fraction
+    below_probability: Fraction
+
+
 class Judgement(BaseModel):
     """The limits by which a finding is judged.
 
@@ -46,6 +60,7 @@ class Judgement(BaseModel):
         temperature: By which class logits are divided (Guo et al. 2017).
         bands: Words for confidence, highest first, the last from 0.
         unsure_margin: Two types whose probabilities differ by less are named both.
+        second_look: Which slices every model looks at; None for all.
         faint_below: An outline whose pixels' mean probability is less isn't clear.
         strange_above: The largest strangeness of a picture that still looks like a T1 brain slice
             (`tumorlens.familiarity`).
@@ -61,6 +76,7 @@ class Judgement(BaseModel):
         ConfidenceBand(word="moderate", from_probability=0.7),
         ConfidenceBand(word="low", from_probability=0.0),
     )
+    second_look: SecondLook | None = None
     unsure_margin: Fraction = 0.0
     faint_below: Fraction = 0.0
     strange_above: float | None = None
@@ -77,6 +93,25 @@ class Judgement(BaseModel):
         scaled = class_logits.astype(np.float64) / self.temperature
         exponents = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+
+    def unsure_slices(
+        self, tumor_probability: NDArray[np.float32] | None, class_logits: NDArray[np.float32] | None
+    ) -> NDArray[np.bool_] | None:
+        """Which of n slices deserve a second look after the first, (n,); None where all do.
+
+        Args:
+            tumor_probability: (n, rows, columns), or None where nothing outlines.
+            class_logits: (n, 3), or None where nothing names.
+        """
+        limits = self.second_look
+        if limits is None:
+            return None
+        unsure = []
+        if tumor_probability is not None:
+            unsure.append([expected_dice(each) < limits.below_dice for each in tumor_probability])
+        if class_logits is not None:
+            unsure.append(self.probabilities(class_logits).max(axis=1) < limits.below_probability)
+        return np.asarray(np.any(unsure, axis=0))
 
     def thresholds(self, tumor_probability: NDArray[np.float32]) -> NDArray[np.float32]:
         """From which probability on a pixel is tumor: (n, rows, columns) to a threshold a slice, (n,)."""

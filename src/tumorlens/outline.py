@@ -21,12 +21,28 @@ def expected_dice_threshold(probability: NDArray[np.floating], lowest: float) ->
     Returns:
         Between ``lowest`` and 0.5, in steps of 0.001.
     """
+    centers, expected = _expected_dice(probability)
+    return float(np.clip(centers[expected.argmax()], lowest, 0.5)) if expected.any() else lowest
+
+
+def expected_dice(probability: NDArray[np.floating]) -> float:
+    """The highest Dice that any threshold promises, were every pixel's probability right.
+
+    Args:
+        probability: (rows, columns) in [0, 1].
+
+    Returns:
+        In [0, 1]; 0 where nothing is likely at all.
+    """
+    return float(_expected_dice(probability)[1].max())
+
+
+def _expected_dice(probability: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Thresholds from 1 down to 0 in steps of 0.001, and what Dice each promises."""
     levels = (probability * _LEVELS).astype(np.intp).clip(0, _LEVELS)
     counts = np.bincount(levels.ravel(), minlength=_LEVELS + 1)[::-1]
     centers = np.arange(_LEVELS, -1, -1) / _LEVELS
-    taken = counts.cumsum()
     gained = (counts * centers).cumsum()
     if not gained[-1]:
-        return lowest
-    expected = 2 * gained / (taken + gained[-1])
-    return float(np.clip(centers[expected.argmax()], lowest, 0.5))
+        return centers, np.zeros_like(centers)
+    return centers, 2 * gained / (counts.cumsum() + gained[-1])

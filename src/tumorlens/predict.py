@@ -7,6 +7,7 @@ from pathlib import Path
 from tumorlens.analyze import Analyzer
 from tumorlens.errors import TumorlensError
 from tumorlens.finding import Finding, write_heatmap, write_json, write_mask, write_overlay
+from tumorlens.parallel import in_order
 from tumorlens.scan import read_scan
 
 
@@ -18,7 +19,7 @@ def predict_files(
     *,
     uncertainty: bool = False,
 ) -> list[str]:
-    """Analyse files one after the other; a bad one doesn't stop the rest.
+    """Analyse files, several at a time; a bad one doesn't stop the rest.
 
     Writes ``NAME-mask.png`` (where a model outlines), ``NAME-overlay.png``, ``NAME-heatmap.png`` (where a
     model tells what spoke for the type) and ``NAME.json`` for a slice ``NAME.mat``, ``NAME.png`` or
@@ -52,15 +53,21 @@ def predict_files(
     ]
     if lost:
         raise TumorlensError(f"{lost[0]}: a result would replace this slice; give the results another --out")
-    failures = []
-    for path in paths:
+
+    def predict(path: Path) -> str | TumorlensError:
         try:
             finding = analyzer.analyze(read_scan(path))
         except TumorlensError as error:
-            failures.append(str(error))
-            continue
+            return error
         write_finding(finding, out, path.stem, uncertainty=uncertainty)
-        report(f"{path.name}: {_words(finding)}")
+        return f"{path.name}: {_words(finding)}"
+
+    failures = []
+    for outcome in in_order(predict, paths):
+        if isinstance(outcome, TumorlensError):
+            failures.append(str(outcome))
+        else:
+            report(outcome)
     return failures
 
 

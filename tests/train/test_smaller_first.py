@@ -116,3 +116,18 @@ def test_killed_among_smaller_slices_it_ends_as_uninterrupted(
     resumed = train(recipe, tiny, tmp_path / "killed", resume=True, report=silent)
     assert resumed.best_weights.read_bytes() == whole.best_weights.read_bytes()
     assert resumed.record.best_epoch == whole.record.best_epoch
+
+
+def test_only_epochs_from_validate_from_on_are_validated_and_nothing_is_chosen_where_it_is_the_last(
+    tiny: TumorDataset, tmp_path: Path
+) -> None:
+    phases = "training.phases=[{epochs: 3, learning_rate: 0.003}]"
+    run = train(tiny_recipe(phases, "training.validate_from=2"), tiny, tmp_path / "run", report=silent)
+    history = run.history()
+    assert history["validation_score"].notna().tolist() == [False, False, True]
+    assert run.record.best_epoch == 2
+
+
+def test_validating_from_past_the_end_is_refused() -> None:
+    with pytest.raises(TumorlensError, match=r"validate_from: expected less than the 2 epochs"):
+        tiny_recipe("training.phases=[{epochs: 2, learning_rate: 0.003}]", "training.validate_from=2")

@@ -12,8 +12,7 @@ def describe(manifest: Manifest) -> str:
             f"{manifest.name}: {size:.1f} MB, written by tumorlens {manifest.tumorlens} "
             f"on {manifest.created:%Y-%m-%d}"
         ),
-        f"input: {manifest.size} × {manifest.size}, {manifest.normalisation} to [0, 1]"
-        + ("; averaged over both mirror images" if manifest.flip else ""),
+        f"input: {manifest.size} × {manifest.size}, {manifest.normalisation} to [0, 1]" + _looks(manifest),
     ]
     lines += [
         f"{graph.file}: {', '.join(graph.outputs)}; {graph.precision}, {graph.bytes / 1e6:.1f} MB"
@@ -32,6 +31,17 @@ def describe(manifest: Manifest) -> str:
         lines.append(f"{band.word} confidence: from {band.from_probability:.0%}{worth}")
     lines += [_result(result) for result in manifest.results]
     return "\n".join(_printable(line) for line in [*lines, manifest.notice])
+
+
+def _looks(manifest: Manifest) -> str:
+    """How often, and which way round, slices are looked at."""
+    limits = manifest.judgement.second_look
+    if limits is None:
+        return "; averaged over both mirror images" if manifest.flip else ""
+    return (
+        f"; looked at again{', mirrored,' if manifest.flip else ''} where less than {limits.below_dice:.0%} "
+        f"Dice is expected or the type's probability is below {limits.below_probability:.0%}"
+    )
 
 
 def _result(result: Result) -> str:

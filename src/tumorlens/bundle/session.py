@@ -1,6 +1,5 @@
 """An ONNX graph as a model."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from tumorlens.bundle.manifest import Graph, Output
 from tumorlens.ensemble import Outputs
 from tumorlens.errors import TumorlensError
+from tumorlens.parallel import processors
 
 _OUTSIDE = b"location"  # the key under which ONNX names a file that holds weights
 _SILENT = 4  # what is wrong is told in one line, by the error
@@ -98,7 +98,10 @@ def _session(data: bytes, file: str) -> Any:
         raise TumorlensError(f"{file}: expected a graph with all its weights, got one that names other files")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.intra_op_num_threads = processors()
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # leaves the cores to other calls
     options.add_session_config_entry("session.load_model_format", "ONNX")  # no other is checked as well
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -9,7 +9,7 @@ from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.measure import measure
 from tumorlens.evaluate.report import write_report
-from tumorlens.evaluate.run import draw_evaluation, threshold_words
+from tumorlens.evaluate.run import draw_evaluation, flip_words, threshold_words
 
 Progress = Callable[[Iterable[list[int]]], Iterable[list[int]]]
 
@@ -55,7 +55,7 @@ def evaluate_bundle(
     protocol = {
         "bundle": f"{manifest.name} of {manifest.created:%Y-%m-%d}",
         "precision": ", ".join(graph.precision for graph in manifest.graphs),
-        "mirror images": "averaged" if manifest.flip else "not used",
+        "mirror images": flip_words(flip=manifest.flip, limited=manifest.judgement.second_look is not None),
         "measured on": f"{len(positions)} slices"
         + (f" of folds {', '.join(map(str, sorted(wanted)))}" if wanted else ""),
         "of which trained on": sum(fold in trained for fold in measured) if known else "not known",

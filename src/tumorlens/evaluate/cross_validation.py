@@ -9,8 +9,13 @@ from typing import Any
 import pandas as pd
 
 from tumorlens import atomic
+from tumorlens.analyze import Analyzer
 from tumorlens.dataset import TumorDataset
-from tumorlens.evaluate.run import evaluate_run, evaluation_folders
+from tumorlens.errors import TumorlensError
+from tumorlens.evaluate.measure import measure
+from tumorlens.evaluate.report import Evaluation, write_report
+from tumorlens.evaluate.run import draw_evaluation, evaluate_run, evaluation_folders, run_protocol
+from tumorlens.train.inference import familiarity_of, runs_ensemble
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side
 
@@ -42,6 +47,68 @@ def evaluate_folds(runs: list[Run], dataset: TumorDataset, folder: Path, progres
         results = [json.loads((fold[task] / "results.json").read_text()) for fold in folders]
         texts.append(_gather(place, _HEADLINES[task], results, [fold[task].slices for fold in evaluations]))
     return "\n\n".join(texts)
+
+
+def evaluate_members(
+    runs: list[Run], dataset: TumorDataset, folder: Path, members: int, progress: Progress = iter
+) -> str:
+    """Measure several runs of a cross-validation together on each slice that is new to all of them.
+
+    With two folds to train on, one to validate and one to test, a fold is new to the run that tests on it
+    and, where nothing was chosen by validation, to the one that validates on it, too. What they say is put
+    together as in a bundle of so many runs.
+
+    Writes a folder for each fold, and the same files as `evaluate_folds`.
+
+    Args:
+        runs: Of the cross-validation.
+        dataset: What was divided.
+        folder: Where the results go.
+        members: How many runs look at each slice.
+        progress: Wraps the batches, to show how far it is.
+
+    Returns:
+        The Markdown: a row a fold, then mean and standard deviation over the folds.
+
+    Raises:
+        TumorlensError: A fold isn't new to so many runs.
+        OSError: The results can't be written.
+    """
+    measured: list[dict[str, Evaluation]] = []
+    for number, run in enumerate(runs, start=1):
+        new = [run, *(other for other in runs if other is not run and is_new_to(run.split.test, other))]
+        if len(new) < members:
+            raise TumorlensError(
+                f"{run.folder}: expected its test fold to be new to {members} runs, got {len(new)}; "
+                "nothing may be chosen by validation there: training.validate_from is to be the last epoch"
+            )
+        looking = new[:members]
+        known = familiarity_of(run, dataset)
+        analyzer = Analyzer(runs_ensemble(looking, known))
+        found = measure(analyzer, dataset, run.split.positions(dataset, Side.TEST), progress)
+        for task, evaluation in found.items():
+            protocol = run_protocol(run, Side.TEST, task) | {
+                "runs together": ", ".join(each.folder.name for each in looking)
+            }
+            write_report(evaluation, folder / f"fold-{number}" / task, protocol)
+            draw_evaluation(evaluation, analyzer, dataset, folder / f"fold-{number}" / task)
+        measured.append(found)
+    texts = []
+    for task in measured[0]:
+        places = [folder / f"fold-{number}" / task for number in range(1, len(runs) + 1)]
+        results = [json.loads((place / "results.json").read_text()) for place in places]
+        tables = [found[task].slices for found in measured]
+        texts.append(_gather(folder / task, _HEADLINES[task], results, tables))
+    return "\n\n".join(texts)
+
+
+def is_new_to(files: Iterable[str], run: Run) -> bool:
+    """Whether a run learned nothing of slices: neither its weights nor which of its epochs is the best."""
+    learned = set(run.split.train)
+    training = run.recipe.training
+    if training.first_validated_epoch < training.epochs - 1:
+        learned |= set(run.split.validation)
+    return learned.isdisjoint(files)
 
 
 def _gather(

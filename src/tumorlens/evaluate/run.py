@@ -70,7 +70,7 @@ def evaluate_run(
     measured = measure(analyzer, dataset, positions, progress)
     evaluations = {task: measured[task] for task in folders}
     for task, evaluation in evaluations.items():
-        write_report(evaluation, folders[task], _protocol(run, side, task))
+        write_report(evaluation, folders[task], run_protocol(run, side, task))
         draw_evaluation(evaluation, analyzer, dataset, folders[task])
         if task != "trust" and run.split.validation:
             _draw_history(run, task, folders[task])
@@ -95,9 +95,17 @@ def threshold_words(judgement: Judgement) -> str:
     return f"threshold of the highest expected Dice, at least {judgement.lowest_threshold}"
 
 
-def _protocol(run: Run, side: Side, task: str) -> dict[str, object]:
+def flip_words(*, flip: bool, limited: bool) -> str:
+    """What is done with mirror images, for a protocol; ``limited`` to what the first look leaves unsure."""
+    if not flip:
+        return "no averaging over flips"
+    return "averaged with the mirror image where unsure" if limited else "averaged over both mirror images"
+
+
+def run_protocol(run: Run, side: Side, task: str) -> dict[str, object]:
+    """How a run was trained and on what it is measured, for a report."""
     weights = run.record.weights
-    flips = "averaged over both mirror images" if run.recipe.analysis.flip else "no averaging over flips"
+    flips = flip_words(flip=run.recipe.analysis.flip, limited=run.recipe.analysis.second_look is not None)
     threshold = threshold_words(Judgement(lowest_threshold=run.recipe.analysis.lowest_threshold))
     masks = f"scored in the slices' own pixels; {threshold}; {flips}"
     return {

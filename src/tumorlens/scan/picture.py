@@ -25,8 +25,8 @@ def scan_from_picture(path: Path) -> Scan:
     """
     try:
         with Image.open(path, formats=_FORMATS) as picture:
-            gray = picture if picture.mode.startswith(("I", "F")) else picture.convert("RGB").convert("L")
-            pixels = np.asarray(gray)
+            is_gray = picture.mode == "L" or picture.mode.startswith(("I", "F"))
+            pixels = np.asarray(picture if is_gray else picture.convert("RGB").convert("L"))
     except Exception as error:  # Pillow lets IndexError, struct.error and others of its parsers through
         reason = " ".join(str(error).split()) or type(error).__name__
         raise TumorlensError(

@@ -18,7 +18,7 @@ from tumorlens.ensemble import Ensemble, Model
 from tumorlens.errors import TumorlensError
 from tumorlens.familiarity import Familiarity
 from tumorlens.judgement import Judgement
-from tumorlens.train.inference import RunModel
+from tumorlens.train.inference import RunModel, analysis_judgement
 from tumorlens.train.onnx_graph import graph_outputs, in_8_bits, in_16_bits, to_onnx
 from tumorlens.train.run import Run, weights_of
 from tumorlens.train.split import Side
@@ -120,9 +120,7 @@ def export_runs(
         created=datetime.now(UTC).replace(microsecond=0),
         size=size,
         flip=runs[0].recipe.analysis.flip,
-        judgement=(judgement or Judgement()).model_copy(
-            update={"lowest_threshold": runs[0].recipe.analysis.lowest_threshold}
-        ),
+        judgement=analysis_judgement(runs[0].recipe.analysis, judgement),
         graphs=tuple(graphs),
         familiarity=member("familiarity.npz", familiar),
         parity=parity,

@@ -12,6 +12,7 @@ from tumorlens.dataset.prepared import prepare_dataset
 from tumorlens.ensemble import Ensemble, Outputs
 from tumorlens.familiarity import Familiarity
 from tumorlens.judgement import Judgement
+from tumorlens.train.recipe import AnalysisRecipe
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side
 
@@ -51,11 +52,17 @@ def runs_ensemble(runs: Sequence[Run], familiarity: Familiarity | None = None) -
     analysis = runs[0].recipe.analysis
     return Ensemble(
         [RunModel(run) for run in runs],
-        judgement=Judgement(lowest_threshold=analysis.lowest_threshold),
+        judgement=analysis_judgement(analysis),
         flip=analysis.flip,
         familiarity=familiarity,
         name=", ".join(run.folder.name for run in runs),
     )
+
+
+def analysis_judgement(analysis: AnalysisRecipe, judgement: Judgement | None = None) -> Judgement:
+    """A judgement, without calibration by default, that uses the models as a recipe says."""
+    limits = {"lowest_threshold": analysis.lowest_threshold, "second_look": analysis.second_look}
+    return (judgement or Judgement()).model_copy(update=limits)
 
 
 def familiarity_of(run: Run, dataset: TumorDataset) -> Familiarity:

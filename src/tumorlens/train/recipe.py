@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from tumorlens.errors import TumorlensError
+from tumorlens.judgement import SecondLook
 from tumorlens.model.encoder import GrayInput
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -180,8 +181,8 @@ class TrainingRecipe(_Strict):
         phases: One after the other.
         smaller_first: One after the other, over the phases; the epochs after them see slices of full size.
             Only these are validated.
-        validate_from: The first epoch, counted from 0, that is validated. Where it is the last one, nothing is
-            chosen by validation.
+        validate_from: The first epoch, counted from 0, that is validated. Where it is the last one, nothing
+            is chosen by validation.
         batch_size: Slices a step.
         weight_decay: Of AdamW, on everything but biases and norms.
         patience: Epochs without a better validation score after which training stops; counted within the
@@ -240,10 +241,13 @@ class AnalysisRecipe(_Strict):
         flip: Whether each slice is also looked at mirrored left to right, and both averaged.
         lowest_threshold: Where given, each slice's outline has a threshold of its own between this and a
             half, which promises the highest Dice; otherwise it is a half.
+        second_look: Where given, one look at a slice is enough unless it leaves the slice unsure; mirror
+            images and further models are asked only then.
     """
 
     flip: bool = False
     lowest_threshold: Annotated[float | None, Field(gt=0, le=0.5)] = None
+    second_look: SecondLook | None = None
 
 
 class _Recipe(_Strict):

@@ -27,7 +27,7 @@ from tumorlens import atomic
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.train.build import build_network
-from tumorlens.train.recipe import Recipe, dump_recipe, load_recipe
+from tumorlens.train.recipe import AnalysisRecipe, Recipe, dump_recipe, load_recipe
 from tumorlens.train.split import Split
 from tumorlens.version import __version__
 
@@ -122,6 +122,12 @@ class Run:
         """Record that training went to its end."""
         self.record = replace(self.record, finished=_now(), best_epoch=best_epoch, best_score=best_score)
         atomic.write_text(self.folder / "run.json", _json(self.record))
+
+    def use_as(self, analysis: AnalysisRecipe) -> None:
+        """Change how the trained model is used; its weights stay what they are."""
+        if analysis != self.recipe.analysis:
+            self.recipe = self.recipe.model_copy(update={"analysis": analysis})
+            atomic.write_text(self.folder / "recipe.yaml", dump_recipe(self.recipe))
 
     def save_weights(self, network: nn.Module) -> None:
         """Write a network's weights as the best so far, whole or not at all."""

@@ -85,12 +85,11 @@ def _open_run(
                 f"{folder}: expected an empty folder, found a run; go on with it by --resume"
             )
         run = Run(folder)
-        if run.recipe.model_dump(exclude={"training": {"workers"}}) != recipe.model_dump(
-            exclude={"training": {"workers"}}
-        ):
+        if _what_trains(run.recipe) != _what_trains(recipe):
             raise TumorlensError(
                 f"{folder}: expected the recipe that the run began with (recipe.yaml there), got another"
             )
+        run.use_as(recipe.analysis)
         if run.is_finished or run.last_checkpoint.is_file():
             return run, None
         return run, resolve_weights(recipe.model.encoder, recipe.model.weights)
@@ -102,6 +101,11 @@ def _open_run(
     _try_out(build_network(recipe, weights), recipe)  # what can't work is told before anything is written
     origin = {"source": weights.source, "sha256": weights.sha256} if weights else None
     return Run.create(folder, recipe, split, dataset, origin), weights
+
+
+def _what_trains(recipe: Recipe) -> dict[str, object]:
+    """The part of a recipe that the weights depend on."""
+    return recipe.model_dump(exclude={"analysis": True, "training": {"workers"}})
 
 
 def _sweep(folder: Path) -> None:
@@ -154,7 +158,9 @@ def _fit(
     ]
     if data.slices(Side.VALIDATION):
         last_phase = training.epochs - training.phases[-1].epochs
-        callbacks.append(PatienceInLastPhase(training.patience, max(last_phase, training.first_validated_epoch)))
+        callbacks.append(
+            PatienceInLastPhase(training.patience, max(last_phase, training.first_validated_epoch))
+        )
     shows_progress = sys.stdout.isatty()
     if shows_progress:
         callbacks.append(ProgressBar())

@@ -1,0 +1,58 @@
+"""Work is spread over cores, its results keep their order, and few of them wait."""
+
+import threading
+import time
+
+import pytest
+
+from tumorlens.parallel import in_order, processors
+
+
+def test_results_come_in_the_order_of_the_items_whatever_finishes_first() -> None:
+    def slow_at_first(number: int) -> int:
+        time.sleep(0.05 if number == 0 else 0)
+        return number * number
+
+    assert list(in_order(slow_at_first, range(20))) == [number * number for number in range(20)]
+
+
+def test_one_item_stays_in_the_calling_thread() -> None:
+    [thread] = in_order(lambda _: threading.current_thread(), [0])
+    assert thread is threading.current_thread()
+
+
+def test_several_items_are_worked_on_at_once() -> None:
+    if processors() < 2:
+        pytest.skip("expected two cores, this machine has one")
+    both = threading.Barrier(2)
+    assert list(in_order(lambda _: both.wait(5) >= 0, [0, 1])) == [True, True]
+
+
+def test_nothing_begins_long_before_its_result_is_wanted() -> None:
+    begun: list[int] = []
+    results = in_order(lambda number: begun.append(number), range(1000))
+    next(results)
+    time.sleep(0.1)
+    assert len(begun) <= 2 * processors() + 1
+    results.close()  # type: ignore[attr-defined] # it is a generator
+    assert len(begun) <= 2 * processors() + 1
+
+
+def test_what_a_function_raises_arrives_at_its_item_and_ends_the_rest() -> None:
+    begun: list[int] = []
+
+    def fails_at_three(number: int) -> int:
+        begun.append(number)
+        if number == 3:
+            raise OSError("full")
+        return number
+
+    results = in_order(fails_at_three, range(1000))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(OSError, match="full"):
+        next(results)
+    assert len(begun) < 20
+
+
+def test_no_items_give_no_results() -> None:
+    assert list(in_order(lambda item: item, [])) == []
