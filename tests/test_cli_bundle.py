@@ -317,8 +317,10 @@ def test_calibration_writes_a_judgement(tumorlens: Tumorlens, tmp_path: Path) ->
         table.to_csv(tmp_path / "cv" / name / "slices.csv", index=False)
     code, out, err = tumorlens("calibrate", tmp_path / "cv", "--out", "j.json")
     assert (code, err) == (0, "")
-    assert out.strip()
-    assert read_judgement(Path("j.json")).temperature > 1
+    judgement = read_judgement(Path("j.json"))
+    assert judgement.temperature > 1
+    assert f"| temperature | {judgement.temperature:g} |" in out.splitlines()
+    assert sum(line.startswith(("| high |", "| moderate |", "| low |")) for line in out.splitlines()) == 3
 
 
 def test_a_mistake_in_a_calibration_is_named(tumorlens: Tumorlens, names: Run, tmp_path: Path) -> None:

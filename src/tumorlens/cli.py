@@ -277,7 +277,7 @@ def calibrate(
 
     fitted = fit(folder)
     write_judgement(fitted, out)
-    print(fitted)
+    print(fitted.to_markdown())
 
 
 @app.command()

@@ -45,6 +45,30 @@ class Calibration:
     flagged: float
     slices: int
 
+    def to_markdown(self) -> str:
+        """What was found, as tables."""
+        judgement = self.judgement
+        lines = [
+            f"{self.slices} slices, each analysed by models that never saw its fold",
+            "",
+            "| | |",
+            "| --- | --- |",
+            f"| temperature | {judgement.temperature:g} |",
+            f"| expected calibration error before | {self.error_before:.4f} |",
+            f"| and after, each fold by the temperature of the others | {self.error_after:.4f} |",
+            f"| slices with a warning | {self.flagged:.1%} |",
+            f"| unsure: the types' probabilities differ by less than | {judgement.unsure_margin:g} |",
+            f"| not clearly outlined: mean probability below | {judgement.faint_below:g} |",
+            f"| unfamiliar: strangeness above | {judgement.strange_above:g} |",
+            "",
+            "| confidence | from probability | right | slices |",
+            "| --- | --- | --- | --- |",
+        ]
+        for band in judgement.bands:
+            right = "not measured" if band.accuracy is None else f"{band.accuracy:.1%}"
+            lines.append(f"| {band.word} | {band.from_probability:g} | {right} | {band.slices} |")
+        return "\n".join(lines)
+
 
 def calibrate(folder: Path) -> Calibration:
     """Fit temperature, words and limits to a cross-validation's results.

@@ -47,12 +47,14 @@ class RunModel:
         return Outputs(class_logits=_array(given))
 
 
-def runs_ensemble(runs: Sequence[Run], familiarity: Familiarity | None = None) -> Ensemble:
-    """What runs say together, used as the first one's recipe says, without calibration."""
+def runs_ensemble(
+    runs: Sequence[Run], familiarity: Familiarity | None = None, judgement: Judgement | None = None
+) -> Ensemble:
+    """What runs say together, used as the first one's recipe says, without calibration by default."""
     analysis = runs[0].recipe.analysis
     return Ensemble(
         [RunModel(run) for run in runs],
-        judgement=analysis_judgement(analysis),
+        judgement=analysis_judgement(analysis, judgement),
         flip=analysis.flip,
         familiarity=familiarity,
         name=", ".join(run.folder.name for run in runs),
