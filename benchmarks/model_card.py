@@ -1,14 +1,16 @@
 """What a model card tells: how good the judgements are by tumor type, tumor size, view and fold.
 
     python benchmarks/model_card.py FOLDER [--views CSV] [--out FILE.md]
-    python benchmarks/model_card.py FOLDER --worst FILE.png --data DIR [--cache DIR] [--bundle BUNDLE]
+    python benchmarks/model_card.py FOLDER --worst FILE.png --data DIR [--cache DIR]
+        [--runs CV --members N | --bundle BUNDLE]
 
 FOLDER is what `tumorlens cross-validate` with a recipe that outlines and names wrote, or what
 `tumorlens evaluate BUNDLE --out FOLDER` did. The tables are Markdown. Every number has a 95% interval over
 patients, as the evaluations themselves have.
 
 The worst slices are those of the lowest Dice; where it is the same, the larger tumor comes first. Their
-outlines are predicted anew: by the run of FOLDER whose test side holds the slice, or by ``--bundle``
+outlines are predicted anew: by the run of FOLDER whose test side holds the slice, with ``--members`` together
+with others that are new to it; or by ``--bundle``
 (``default`` is the one that comes with tumorlens). The script stops where the Dice isn't the measured one.
 """
 
@@ -30,6 +32,7 @@ from tumorlens.dataset import TumorDataset, open_dataset
 from tumorlens.dataset.files import slice_number
 from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.bootstrap import LEVEL, RESAMPLES, PatientBootstrap
+from tumorlens.evaluate.cross_validation import runs_new_to
 from tumorlens.evaluate.figures import ORANGE, SKY, SMALL, TEXT, new_figure, save_figure
 from tumorlens.evaluate.measure import findings
 from tumorlens.evaluate.segmentation import score_slice
@@ -180,7 +183,9 @@ def worst_slices(table: pd.DataFrame, n: int = WORST) -> pd.DataFrame:
     return order.head(n)
 
 
-def analyzers(folder: Path, bundle: str | None, files: list[str]) -> list[tuple[Analyzer, list[str]]]:
+def analyzers(
+    folder: Path, members: int, bundle: str | None, files: list[str]
+) -> list[tuple[Analyzer, list[str]]]:
     """Who analysed which of these slices when they were measured.
 
     Raises:
@@ -190,11 +195,11 @@ def analyzers(folder: Path, bundle: str | None, files: list[str]) -> list[tuple[
         return [(Analyzer(None if bundle == "default" else Path(bundle)), files)]
     found: list[tuple[Analyzer, list[str]]] = []
     left = set(files)
-    for path in sorted(folder.glob("fold-*")):
-        run = Run(path)
+    runs = [Run(path) for path in sorted(folder.glob("fold-*"))]
+    for run in runs:
         mine = [file for file in files if file in set(run.split.test)]
         if mine:
-            found.append((Analyzer(runs_ensemble([run])), mine))
+            found.append((Analyzer(runs_ensemble(runs_new_to(run, runs, members))), mine))
         left -= set(mine)
     if left:
         raise TumorlensError(
@@ -205,7 +210,7 @@ def analyzers(folder: Path, bundle: str | None, files: list[str]) -> list[tuple[
 
 
 def predicted_masks(
-    folder: Path, bundle: str | None, dataset: TumorDataset, worst: pd.DataFrame
+    folder: Path, members: int, bundle: str | None, dataset: TumorDataset, worst: pd.DataFrame
 ) -> list[Mask]:
     """The outlines that were measured, predicted anew, (rows, columns) each, in the order of ``worst``.
 
@@ -213,7 +218,7 @@ def predicted_masks(
         TumorlensError: As `analyzers`, or an outline's Dice isn't the measured one.
     """
     masks: dict[str, Mask] = {}
-    for analyzer, files in analyzers(folder, bundle, worst["file"].tolist()):
+    for analyzer, files in analyzers(folder, members, bundle, worst["file"].tolist()):
         found = findings(analyzer, dataset, [dataset.position(file) for file in files])
         for file, finding in zip(files, found, strict=True):
             if finding.mask is None:
@@ -285,6 +290,8 @@ def main() -> None:
     parser.add_argument("--worst", type=Path, help="a picture of the worst outlines; needs --data")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--runs", type=Path, help="the cross-validation's runs, where FOLDER is members-N")
+    parser.add_argument("--members", type=int, default=1, help="how many of them looked at each slice")
     parser.add_argument("--bundle", help="what FOLDER is the evaluation of, unless a cross-validation")
     arguments = parser.parse_args()
     if arguments.worst and not arguments.data:
@@ -298,7 +305,8 @@ def main() -> None:
         if arguments.worst:
             dataset = open_dataset(arguments.data, arguments.cache)
             worst = worst_slices(table)
-            masks = predicted_masks(arguments.folder, arguments.bundle, dataset, worst)
+            runs = arguments.runs or arguments.folder
+            masks = predicted_masks(runs, arguments.members, arguments.bundle, dataset, worst)
             save_figure(worst_figure(worst, dataset, masks), arguments.worst)
     except TumorlensError as error:
         sys.exit(str(error))

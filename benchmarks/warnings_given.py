@@ -1,6 +1,6 @@
 """How many pictures without a tumor to be outlined get a warning, and how many real slices.
 
-    python benchmarks/warnings_given.py --data DIR [--bundle DIR | --runs CV --judgement FILE]
+    python benchmarks/warnings_given.py --data DIR [--bundle DIR | --runs CV --members N --judgement FILE]
 
 Every picture goes the whole way, from pixels to a finding; any warning counts. With `--runs`, pictures made
 from real slices, and those slices, are shown only to runs of a cross-validation that are new to them, judged
@@ -24,7 +24,7 @@ from tumorlens import Scan
 from tumorlens.analyze import Analyzer
 from tumorlens.dataset import TumorDataset, open_dataset
 from tumorlens.evaluate.calibrate import read_judgement
-from tumorlens.evaluate.cross_validation import is_new_to
+from tumorlens.evaluate.cross_validation import runs_new_to
 from tumorlens.finding import WarningKind
 from tumorlens.judgement import Judgement
 from tumorlens.train.inference import familiarity_of, runs_ensemble
@@ -60,12 +60,14 @@ def made_from(dataset: TumorDataset, positions: Sequence[int], every: int) -> di
     }
 
 
-def by_fold(runs: Path, judgement: Judgement, dataset: TumorDataset) -> Iterator[tuple[Analyzer, list[int]]]:
+def by_fold(
+    runs: Path, members: int, judgement: Judgement, dataset: TumorDataset
+) -> Iterator[tuple[Analyzer, list[int]]]:
     """For each fold, the runs that are new to it and the positions of its slices."""
     every = [Run(folder) for folder in sorted(runs.glob("fold-*"))]
     for run in every:
-        new = [run, *(other for other in every if other is not run and is_new_to(run.split.test, other))]
-        ensemble = runs_ensemble(new, familiarity_of(run, dataset), judgement)
+        looking = runs_new_to(run, every, members)
+        ensemble = runs_ensemble(looking, familiarity_of(run, dataset), judgement)
         yield Analyzer(ensemble), [dataset.position(file) for file in run.split.test]
 
 
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, help="the one that comes along, by default")
     parser.add_argument("--runs", type=Path, help="a cross-validation's folder")
+    parser.add_argument("--members", type=int, default=1, help="runs that look at each picture")
     parser.add_argument("--judgement", type=Path, help="of 'tumorlens calibrate'")
     parser.add_argument("--every", type=int, default=12, help="alter each n-th slice")
     parser.add_argument("--others-only", action="store_true", help="nothing made from real slices")
@@ -97,7 +100,7 @@ def main() -> None:
     dataset = open_dataset(arguments.data)
     if arguments.runs:
         judgement = read_judgement(arguments.judgement) if arguments.judgement else Judgement()
-        looks = by_fold(arguments.runs, judgement, dataset)
+        looks = by_fold(arguments.runs, arguments.members, judgement, dataset)
     else:
         looks = iter([(Analyzer(arguments.bundle), list(range(len(dataset))))])
     others = other_pictures()

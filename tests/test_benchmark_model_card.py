@@ -90,7 +90,7 @@ def test_results_of_different_slices_are_refused(results: Path, views: Path) -> 
 
 def test_slices_that_no_run_tested_are_named(results: Path) -> None:
     with pytest.raises(TumorlensError, match=r"that tested 1\.mat"):
-        model_card.analyzers(results, None, ["1.mat"])
+        model_card.analyzers(results, 1, None, ["1.mat"])
 
 
 def test_the_labelled_views_name_each_slice_once() -> None:

@@ -128,11 +128,13 @@ def cross_validation_results(folder: Path) -> list[Result]:
             gathered = json.loads(path.read_text())
             values, folds = gathered["over folds"], len(gathered["folds"])
             slices = len(pd.read_csv(folder / task / "slices.csv"))
+            several = gathered.get("runs a slice", 1)
+            models = "a model" if several == 1 else f"{several} models"
             results += [
                 Result(
                     measure=f"{task}: {name}",
                     value=summary["mean"],
-                    protocol=f"cross-validation, mean over {folds} folds, each tested by a model new to it",
+                    protocol=f"cross-validation, mean over {folds} folds, each tested by {models} new to it",
                     slices=slices,
                 )
                 for name, summary in values.items()

@@ -76,13 +76,7 @@ def evaluate_members(
     """
     measured: list[dict[str, Evaluation]] = []
     for number, run in enumerate(runs, start=1):
-        new = [run, *(other for other in runs if other is not run and is_new_to(run.split.test, other))]
-        if len(new) < members:
-            raise TumorlensError(
-                f"{run.folder}: expected its test fold to be new to {members} runs, got {len(new)}; "
-                "nothing may be chosen by validation there: training.validate_from is to be the last epoch"
-            )
-        looking = new[:members]
+        looking = runs_new_to(run, runs, members)
         known = familiarity_of(run, dataset)
         analyzer = Analyzer(runs_ensemble(looking, known))
         found = measure(analyzer, dataset, run.split.positions(dataset, Side.TEST), progress)
@@ -98,8 +92,23 @@ def evaluate_members(
         places = [folder / f"fold-{number}" / task for number in range(1, len(runs) + 1)]
         results = [json.loads((place / "results.json").read_text()) for place in places]
         tables = [found[task].slices for found in measured]
-        texts.append(_gather(folder / task, _HEADLINES[task], results, tables))
+        texts.append(_gather(folder / task, _HEADLINES[task], results, tables, members))
     return "\n\n".join(texts)
+
+
+def runs_new_to(run: Run, runs: Iterable[Run], members: int) -> list[Run]:
+    """A run of a cross-validation and others to which its test fold is new as well, ``members`` in all.
+
+    Raises:
+        TumorlensError: There are fewer.
+    """
+    new = [run, *(other for other in runs if other is not run and is_new_to(run.split.test, other))]
+    if len(new) < members:
+        raise TumorlensError(
+            f"{run.folder}: expected its test fold to be new to {members} runs, got {len(new)}; "
+            "nothing may be chosen by validation there: training.validate_from is to be the last epoch"
+        )
+    return new[:members]
 
 
 def is_new_to(files: Iterable[str], run: Run) -> bool:
@@ -112,7 +121,11 @@ def is_new_to(files: Iterable[str], run: Run) -> bool:
 
 
 def _gather(
-    folder: Path, names: tuple[str, ...], results: list[dict[str, Any]], tables: list[pd.DataFrame]
+    folder: Path,
+    names: tuple[str, ...],
+    results: list[dict[str, Any]],
+    tables: list[pd.DataFrame],
+    members: int = 1,
 ) -> str:
     rows = [
         {"fold": number, **{name: result["scores"][name]["value"] for name in names}}
@@ -122,7 +135,8 @@ def _gather(
     summary = {
         name: {"mean": _defined(values[name].mean()), "sd": _defined(values[name].std())} for name in names
     }
-    text = json.dumps({"folds": rows, "over folds": summary}, indent=1, allow_nan=False)
+    gathered = {"runs a slice": members, "folds": rows, "over folds": summary}
+    text = json.dumps(gathered, indent=1, allow_nan=False)
     atomic.write_text(folder / "results.json", text + "\n")
     with atomic.replacing(folder / "slices.csv") as temporary:
         pd.concat(tables).to_csv(temporary, index=False, float_format="%.6g")
