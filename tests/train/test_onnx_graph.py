@@ -1,5 +1,6 @@
 """A graph says what its network says, at any precision, and nothing of where it was made."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 import tumorlens
 from tests.train.tiny import SIZE
@@ -18,6 +19,7 @@ from tumorlens.dataset import TumorDataset
 from tumorlens.dataset.prepared import prepare_dataset
 from tumorlens.ensemble import Outputs
 from tumorlens.judgement import Judgement
+from tumorlens.train import onnx_graph
 from tumorlens.train.inference import RunModel
 from tumorlens.train.onnx_graph import graph_outputs, in_8_bits, in_16_bits
 from tumorlens.train.run import Run
@@ -126,3 +128,24 @@ def test_8_bits_say_nearly_the_same(
     for part in (batch[:1], batch[:5], batch):
         told, expected = loaded(small, task)(part), loaded(graphs[task], task)(part)
         assert largest_difference(told, expected) < 0.2
+
+
+def test_only_decoder_blocks_and_large_pointwise_convolutions_of_the_encoder_get_8_bits() -> None:
+    weights = {
+        "network.decoder.0.block.3.weight": (16, 16, 3, 3),
+        "network.decoder.0.attention.skip.weight": (256, 256, 1, 1),
+        "network.encoder.blocks.0.conv_pw.weight": (16, 32, 1, 1),
+        "network.encoder.blocks.5.conv_pw.weight": (1152, 192, 1, 1),
+        "network.encoder.blocks.5.conv_dw.weight": (60_000, 1, 5, 5),
+        "network.type_block.0.weight": (256, 256, 1, 1),
+    }
+    given = [
+        helper.make_tensor(name, TensorProto.FLOAT, dims, bytes(4 * math.prod(dims)), raw=True)
+        for name, dims in weights.items()
+    ]
+    nodes = [helper.make_node("Conv", ["image", name], [f"{name}.out"], name=name) for name in weights]
+    model = helper.make_model(helper.make_graph(nodes, "graph", [], [], given))
+    assert onnx_graph._fit_for_8_bits(model) == [
+        "network.decoder.0.block.3.weight",
+        "network.encoder.blocks.5.conv_pw.weight",
+    ]

@@ -26,6 +26,10 @@ from tumorlens.bundle.manifest import Output
 
 OPSET = 20
 _DECODER_BLOCK = re.compile(r"network\.decoder\.\d+\.block\..*weight")
+_ENCODER = "network.encoder."
+_POINTWISE_WEIGHTS = (
+    50_000  # fewer are those of an encoder's fine levels, which 8 bits harm and hardly speed up
+)
 _STORED_IN_FULL = 1024  # elements; smaller tensors gain nothing from 16 bits
 
 
@@ -130,11 +134,11 @@ class _Slices(CalibrationDataReader):  # type: ignore[misc] # onnxruntime ships 
 
 
 def in_8_bits(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> onnx.ModelProto:
-    """The same graph with the blocks of its decoder in 8-bit integers, ranges taken from training slices.
+    """The same graph with most of its work in 8-bit integers, ranges taken from training slices.
 
-    They are most of the work. The rest stays in 32 bits: in 8 bits the first stages of an encoder of
-    depthwise convolutions cost a tenth of Dice, and the head that names some types. Weights are quantised
-    by channel.
+    That is the blocks of its decoder and the pointwise convolutions of the encoder's coarse levels, which
+    hold most weights. The rest stays in 32 bits: in 8 bits the first stages of an encoder of depthwise
+    convolutions cost a tenth of Dice, and the head that names some types. Weights are quantised by channel.
 
     Args:
         model: In 32 bits.
@@ -144,8 +148,8 @@ def in_8_bits(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> 
         source, ready, target = (Path(folder) / name for name in ("a.onnx", "b.onnx", "c.onnx"))
         onnx.save(model, source)
         quant_pre_process(source, ready, skip_symbolic_shape=True)
-        blocks = _decoder_blocks(onnx.load(ready))
-        if not blocks:
+        convolutions = _fit_for_8_bits(onnx.load(ready))
+        if not convolutions:
             return model
         quantize_static(
             ready,
@@ -156,15 +160,22 @@ def in_8_bits(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> 
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_quantize=blocks,
+            nodes_to_quantize=convolutions,
         )
         return onnx.load(target)
 
 
-def _decoder_blocks(model: onnx.ModelProto) -> list[str]:
-    """Names of the convolutions in the blocks of a U-Net's decoder."""
+def _fit_for_8_bits(model: onnx.ModelProto) -> list[str]:
+    """Names of the convolutions of a decoder's blocks, and of the large pointwise ones of its encoder."""
+    weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+
+    def is_large_and_pointwise(name: str) -> bool:
+        dims = weights.get(name, ())
+        return name.startswith(_ENCODER) and dims[2:] == (1, 1) and dims[0] * dims[1] >= _POINTWISE_WEIGHTS
+
     return [
         node.name
         for node in model.graph.node
-        if node.op_type == "Conv" and _DECODER_BLOCK.fullmatch(node.input[1])
+        if node.op_type == "Conv"
+        and (_DECODER_BLOCK.fullmatch(node.input[1]) or is_large_and_pointwise(node.input[1]))
     ]

@@ -1,0 +1,52 @@
+"""What commands share: options, progress, and the sentence for a missing extra."""
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from tumorlens.errors import TumorlensError
+
+T = TypeVar("T")
+
+Data = Annotated[Path, typer.Option("--data", help="Folder with the dataset's .mat files.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Where the decoded copy lies; inside the data folder by default."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a recipe's key, such as training.batch_size=8."
+    ),
+]
+RecipeName = Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")]
+
+
+def progress(description: str) -> Callable[[Iterable[T]], Iterable[T]]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    return lambda items: track(
+        items, description, console=console, disable=not console.is_terminal, transient=True
+    )
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def need_training_extra() -> None:
+    """Make sure that PyTorch and the rest are there.
+
+    Raises:
+        TumorlensError: They aren't; the message has the line that installs them.
+    """
+    if importlib.util.find_spec("lightning") is None or importlib.util.find_spec("torch") is None:
+        raise TumorlensError(
+            "this command needs PyTorch and more; install them with: pip install 'tumorlens[train]'"
+        )
