@@ -165,7 +165,8 @@ def test_models_are_fed_the_very_numbers_that_they_are_trained_on(
     prepared = prepare_dataset(dataset, 96)
     model = Outliner()
     analyzer = Analyzer(Ensemble([model]))
-    analyzer.analyze_batch([read_scan(slices_folder / entry.file) for entry in dataset.entries])
+    for entry in dataset.entries:
+        analyzer.analyze(read_scan(slices_folder / entry.file))
     fed = np.concatenate(model.fed)
     assert fed.dtype == prepared.images.dtype == np.float32
     assert fed.shape == (12, 1, 96, 96)

@@ -182,24 +182,24 @@ def test_only_what_the_first_model_leaves_unsure_is_looked_at_again(names: bool)
     assert opinion.class_logits[:, 0].tolist() == ([8, 2, 8, 2] if names else [8, 6, 8, 6])
 
 
-def test_a_second_look_is_at_the_mirror_image_and_is_mirrored_back() -> None:
-    left = np.full((2, SIZE, SIZE), -1, np.float32)
-    left[:, :, :8] = 1
-    models = [saying(mask_logits=left), Outliner(SIZE)]
-    judgement = Judgement(second_look=SecondLook(below_dice=1, below_probability=1))
+def test_what_is_unsure_is_looked_at_in_all_ways_and_averaged() -> None:
+    always = Judgement(second_look=SecondLook(below_dice=1, below_probability=1))
     batch = pictures(2)
-    opinion = Ensemble(models, judgement, flip=True)({SIZE: batch})
-    assert (models[1].fed[0] == batch[..., ::-1]).all()  # type: ignore[union-attr]
-    both = (sigmoid(left) + sigmoid(40 * (batch[:, 0] - 0.5))) / 2
-    assert opinion.tumor_probability == pytest.approx(both, abs=1e-5)
+    for models in ([Outliner(SIZE)], [Outliner(SIZE), Outliner(SIZE)]):
+        for flip in (False, True):
+            opinion = Ensemble(models, always, flip=flip)({SIZE: batch})
+            plain = Ensemble(models, flip=flip)({SIZE: batch})
+            assert opinion.tumor_probability == pytest.approx(plain.tumor_probability, abs=1e-6)
 
 
-def test_a_model_alone_looks_again_only_where_the_mirror_image_can_tell_more() -> None:
-    judgement = Judgement(second_look=SecondLook(below_dice=1, below_probability=1))
-    for flip, looks in ((True, 2), (False, 1)):
-        alone = Outliner(SIZE)
-        Ensemble([alone], judgement, flip=flip)({SIZE: pictures(2)})
-        assert len(alone.fed) == looks
+def test_a_second_look_at_the_mirror_image_is_mirrored_back() -> None:
+    always = Judgement(second_look=SecondLook(below_dice=1, below_probability=1))
+    model = Outliner(SIZE)
+    batch = pictures(2)
+    opinion = Ensemble([model], always, flip=True)({SIZE: batch})
+    assert len(model.fed) == 2
+    assert (model.fed[1] == batch[..., ::-1]).all()
+    assert opinion.tumor_probability == pytest.approx(sigmoid(40 * (batch[:, 0] - 0.5)), abs=1e-5)
 
 
 def test_nothing_is_looked_at_again_where_all_is_sure() -> None:

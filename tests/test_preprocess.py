@@ -140,3 +140,14 @@ def test_a_disc_comes_back_where_it_was(
     assert back.shape == shape
     assert np.abs(centroid(back) - centroid(mask)).max() < 0.5 * max(shape) / SIZE
     assert dice(mask, back) > 0.95
+
+
+def test_a_peak_between_two_positions_of_a_coarse_map_may_come_to_lie_there() -> None:
+    coarse = np.zeros((8, 8), np.float32)
+    coarse[3, 2:4] = 1, 0.9
+    fine = restore_map(coarse, (64, 64), peaks_between=True)
+    row, column = np.unravel_index(fine.argmax(), fine.shape)
+    assert 26 <= row <= 29
+    assert 21 <= column <= 25  # positions lie at 19.5 and 27.5
+    on_position = restore_map(coarse, (64, 64))
+    assert np.unravel_index(on_position.argmax(), on_position.shape)[1] in (19, 20)

@@ -82,7 +82,8 @@ class Analyzer:
             mean = judgement.probabilities(np.concatenate(logits)).mean(axis=0)
             probabilities = {tumor_type: float(mean[tumor_type.class_index]) for tumor_type in TumorType}
             named = int(mean.argmax())
-            heatmap = _restored([_evidence(opinion, named) for opinion in opinions], (rows, columns))
+            evidence = [_evidence(opinion, named) for opinion in opinions]
+            heatmap = _restored(evidence, (rows, columns), peaks_between=True)
         return Finding(
             scan=scan,
             mask=mask,
@@ -117,10 +118,10 @@ def _evidence(opinion: Opinion, named: int) -> NDArray[np.float32] | None:
 
 
 def _restored(
-    maps: Sequence[NDArray[np.float32] | None], shape: tuple[int, int]
+    maps: Sequence[NDArray[np.float32] | None], shape: tuple[int, int], *, peaks_between: bool = False
 ) -> NDArray[np.float32] | None:
     """Maps (1, size, size) of a scan's slices in its own pixels, (slices, *shape)."""
-    given = [restore_map(values[0], shape) for values in maps if values is not None]
+    given = [restore_map(part[0], shape, peaks_between=peaks_between) for part in maps if part is not None]
     return np.stack(given) if given else None
 
 

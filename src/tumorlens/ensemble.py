@@ -60,15 +60,13 @@ class Ensemble:
     """Models that take the same input, and how what they say is judged.
 
     What several looks tell is averaged: a pixel's probabilities, class logits, maps. Where the judgement
-    limits second looks, the first model looks at every slice, and only those that it leaves unsure are looked
-    at again: by each other model, or by the first once more where it is alone and its mirror image can tell
-    more.
+    limits second looks, the first model looks at every slice, and all other looks are only at those that it
+    leaves unsure.
 
     Attributes:
         models: At least one.
         judgement: Calibration and limits.
-        flip: Whether slices are also looked at mirrored left to right: by every model, beside the slice as it
-            is; or, where second looks are limited, in those alone and instead of it.
+        flip: Whether every model also looks at slices mirrored left to right.
         familiarity: Tells pictures unlike those trained on; None for no such check.
         name: Of the whole, for the records.
 
@@ -101,23 +99,24 @@ class Ensemble:
             TumorlensError: A model says NaN or infinity, or two that tell the same of pixels have different
                 input sizes.
         """
-        limited = self.judgement.second_look is not None
-        first = [self._look(self.models[0], inputs)]
-        if limited:
-            opinion = _together(first)
-            unsure = self.judgement.unsure_slices(opinion.tumor_probability, opinion.class_logits)
-            others = self.models[1:] or (self.models if self.flip else ())
-            if unsure is None or not unsure.any() or not others:
-                return opinion
-            again = {size: batch[unsure] for size, batch in inputs.items()}
-            told = [self._look(model, again, mirrored=self.flip) for model in others]
-            return _amended(opinion, unsure, _together([_chosen(first[0], unsure), *told]))
-        told = first + [self._look(model, inputs) for model in self.models[1:]]
-        if self.flip:
-            told += [self._look(model, inputs, mirrored=True) for model in self.models]
-        return _together(told)
+        first = self._look((self.models[0], False), inputs)
+        others = [(model, mirrored) for mirrored in (False, True) for model in self.models][1:]
+        if not self.flip:
+            others = others[: len(self.models) - 1]
+        opinion = _together([first])
+        unsure = self.judgement.unsure_slices(opinion.tumor_probability, opinion.class_logits)
+        if unsure is None:
+            return _together([first, *(self._look(look, inputs) for look in others)]) if others else opinion
+        if not others or not unsure.any():
+            return opinion
+        again = {size: batch[unsure] for size, batch in inputs.items()}
+        told = [_chosen(first, unsure), *(self._look(look, again) for look in others)]
+        return _amended(opinion, unsure, _together(told))
 
-    def _look(self, model: Model, inputs: dict[int, Batch], *, mirrored: bool = False) -> Outputs:
+    @staticmethod
+    def _look(look: tuple[Model, bool], inputs: dict[int, Batch]) -> Outputs:
+        """What a model says, of slices as they are or mirrored; turned back where mirrored."""
+        model, mirrored = look
         batch = inputs[model.size]
         return _mirrored(model(np.ascontiguousarray(batch[..., ::-1]))) if mirrored else model(batch)
 

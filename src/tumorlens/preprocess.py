@@ -73,18 +73,23 @@ def restore_mask(mask: NDArray[np.bool_], shape: Shape) -> NDArray[np.bool_]:
     return restore_map(mask.astype(np.float32), shape) >= 0.5
 
 
-def restore_map(values: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
+def restore_map(
+    values: NDArray[np.float32], shape: Shape, *, peaks_between: bool = False
+) -> NDArray[np.float32]:
     """Bring a map of probabilities back to the slice's own pixels, by bilinear interpolation.
 
     Args:
         values: (size, size), in the geometry of `prepare_image`.
         shape: The slice's own (rows, columns).
+        peaks_between: Whether a coarse map's peak may come to lie between its positions, where those around
+            speak for it (Lanczos interpolation); bilinear interpolation puts every peak on a position.
 
     Returns:
-        ``shape``, within the range of ``values``.
+        ``shape``, within the range of ``values`` but for a little where peaks may lie between.
     """
     side = max(shape)
-    resized = Image.fromarray(values).resize((side, side), Image.Resampling.BILINEAR)
+    way = Image.Resampling.LANCZOS if peaks_between else Image.Resampling.BILINEAR
+    resized = Image.fromarray(values).resize((side, side), way)
     return _crop_from_square(np.asarray(resized, dtype=np.float32), shape)
 
 

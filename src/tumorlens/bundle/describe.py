@@ -39,8 +39,8 @@ def _looks(manifest: Manifest) -> str:
     if limits is None:
         return "; averaged over both mirror images" if manifest.flip else ""
     return (
-        f"; looked at again{', mirrored,' if manifest.flip else ''} where less than {limits.below_dice:.0%} "
-        f"Dice is expected or the type's probability is below {limits.below_probability:.0%}"
+        f"; looked at again{', also mirrored,' if manifest.flip else ''} where a Dice below "
+        f"{limits.below_dice:g} is expected or the type's probability is below {limits.below_probability:.0%}"
     )
 
 

@@ -99,7 +99,7 @@ def flip_words(*, flip: bool, limited: bool) -> str:
     """What is done with mirror images, for a protocol; ``limited`` to what the first look leaves unsure."""
     if not flip:
         return "no averaging over flips"
-    return "averaged with the mirror image where unsure" if limited else "averaged over both mirror images"
+    return "averaged over both mirror images where unsure" if limited else "averaged over both mirror images"
 
 
 def run_protocol(run: Run, side: Side, task: str) -> dict[str, object]:
