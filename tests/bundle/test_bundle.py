@@ -368,3 +368,31 @@ def test_a_graph_may_tell_one_thing_only(tmp_path: Path) -> None:
     opinion = ensemble({SIZE: np.zeros((1, 1, SIZE, SIZE), np.float32)})
     assert opinion.class_logits is None
     assert opinion.tumor_probability is not None
+
+
+# --- The model card ---------------------------------------------------------------------------------------
+
+CARD = "model-card.md"
+
+
+def with_card(folder: Path, data: bytes) -> Path:
+    return put_together(folder, {**small_files(), CARD: data}, card=member(CARD, data))
+
+
+def test_a_bundle_hands_out_its_model_card(tmp_path: Path) -> None:
+    bundle = open_bundle(with_card(tmp_path / "bundle", "# Für die Forschung\n".encode()))
+    bundle.verify()
+    assert bundle.card() == "# Für die Forschung\n"
+    assert write_small(tmp_path / "none").card() is None
+
+
+def test_an_altered_model_card_is_refused(tmp_path: Path) -> None:
+    folder = with_card(tmp_path / "bundle", b"# Never a diagnosis\n")
+    (folder / CARD).write_bytes(b"# Surely a diagnosis")
+    with pytest.raises(TumorlensError, match=r"model-card.md: expected the SHA-256"):
+        open_bundle(folder).verify()
+
+
+def test_a_model_card_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TumorlensError, match=r"model-card.md: expected text in UTF-8"):
+        open_bundle(with_card(tmp_path / "bundle", b"\xff\xfe\xff")).verify()

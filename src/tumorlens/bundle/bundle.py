@@ -52,6 +52,23 @@ class Bundle:
             TumorlensError: As `load`.
         """
         self.load()
+        self.card()
+
+    def card(self) -> str | None:
+        """The model card in Markdown, or None for none.
+
+        Raises:
+            TumorlensError: It is missing, damaged or no text.
+        """
+        member = self.manifest.card
+        if member is None:
+            return None
+        try:
+            return self.read(member).decode()
+        except UnicodeDecodeError as error:
+            raise TumorlensError(
+                f"{self.folder / member.file}: expected text in UTF-8, but {error.reason}"
+            ) from error
 
     def read(self, member: Member) -> bytes:
         """A member's bytes, once they are what the manifest says.

@@ -146,6 +146,8 @@ class Manifest(_Part):
         judgement: Calibration and limits.
         graphs: The members that look at slices.
         familiarity: The member that knows what slices look like; None for none.
+        card: The member that tells in Markdown what the models are for, on what they were measured and how
+            they fail; None for none.
         parity: With the networks that the graphs come from.
         training: What was trained on.
         results: What was measured.
@@ -167,6 +169,7 @@ class Manifest(_Part):
     judgement: Judgement = Judgement()
     graphs: Annotated[tuple[Graph, ...], Field(min_length=1)]
     familiarity: Member | None = None
+    card: Member | None = None
     parity: Parity
     training: Training
     results: tuple[Result, ...] = ()
@@ -175,7 +178,7 @@ class Manifest(_Part):
     @property
     def members(self) -> tuple[Member, ...]:
         """Every file of the bundle but ``bundle.json``."""
-        return (*self.graphs, *([self.familiarity] if self.familiarity else []))
+        return (*self.graphs, *(each for each in (self.familiarity, self.card) if each is not None))
 
 
 def json_schema() -> dict[str, Any]:

@@ -14,6 +14,7 @@ def info(
         Path | None, typer.Argument(help="A bundle's folder; the default bundle's if none.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False,
+    card: Annotated[bool, typer.Option("--card", help="The model card, in Markdown.")] = False,
 ) -> None:
     """Print what a bundle says of itself: models, calibration, training, measured results."""
     from tumorlens.bundle import open_bundle
@@ -21,6 +22,9 @@ def info(
     from tumorlens.bundle.manifest import dump
 
     bundle = open_bundle(path)
+    if card:
+        print((bundle.card() or f"{bundle.manifest.name}: no model card").rstrip())
+        return
     print(dump(bundle.manifest).rstrip() if json else describe(bundle.manifest))
 
 

@@ -50,3 +50,15 @@ def need_training_extra() -> None:
         raise TumorlensError(
             "this command needs PyTorch and more; install them with: pip install 'tumorlens[train]'"
         )
+
+
+def read_text(path: Path) -> str:
+    """A text file's content.
+
+    Raises:
+        TumorlensError: It can't be read or isn't text in UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TumorlensError(f"{path}: expected a text file in UTF-8, but {error}") from error

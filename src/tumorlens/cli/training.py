@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from tumorlens.cli.options import Cache, Data, RecipeName, Set, need_training_extra, progress, say
+from tumorlens.cli.options import (
+    Cache,
+    Data,
+    RecipeName,
+    Set,
+    need_training_extra,
+    progress,
+    read_text,
+    say,
+)
 from tumorlens.errors import TumorlensError
 
 app = typer.Typer()
@@ -142,6 +151,7 @@ def export(
     results: Annotated[
         Path | None, typer.Option(help="A cross-validation's folder, whose results go into the bundle.")
     ] = None,
+    card: Annotated[Path | None, typer.Option(help="The model card, a Markdown file.")] = None,
     cache: Cache = None,
 ) -> None:
     """Turn trained runs into a bundle that needs no PyTorch, each graph proven against its network."""
@@ -162,6 +172,7 @@ def export(
         precision=Precision(precision),
         judgement=read_judgement(judgement) if judgement else None,
         results=cross_validation_results(results) if results else (),
+        card=read_text(card) if card else None,
         report=say,
     )
 

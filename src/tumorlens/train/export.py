@@ -29,6 +29,7 @@ LARGEST_DIFFERENCE = 1e-4
 LOWEST_DICE = 0.999
 LARGEST_DICE_LOSS = 0.002
 _CALIBRATION_SLICES = 128
+_CARD = "model-card.md"
 _BATCH = 16
 
 DATASET = "Brain tumor dataset of Jun Cheng, figshare, doi 10.6084/m9.figshare.1512427"
@@ -57,6 +58,7 @@ def export_runs(
     precision: Precision = Precision.FP32,
     judgement: Judgement | None = None,
     results: Sequence[Result] = (),
+    card: str | None = None,
     report: Callable[[str], None] = print,
 ) -> Bundle:
     """Turn trained runs into a bundle that needs no PyTorch.
@@ -72,6 +74,7 @@ def export_runs(
         precision: Of the graphs.
         judgement: Calibration and limits; none by default.
         results: What was measured, for the manifest.
+        card: The model card in Markdown.
         report: Told in a line what is going on.
 
     Raises:
@@ -113,6 +116,8 @@ def export_runs(
     known = _trained_positions(runs, dataset)
     familiar = arrays_bytes(Familiarity.fit(np.asarray(prepared.images[known])).arrays())
     files["familiarity.npz"] = familiar
+    if card is not None:
+        files[_CARD] = card.encode()
     manifest = Manifest(
         schema_version=1,
         name=name,
@@ -123,6 +128,7 @@ def export_runs(
         judgement=analysis_judgement(runs[0].recipe.analysis, judgement),
         graphs=tuple(graphs),
         familiarity=member("familiarity.npz", familiar),
+        card=None if card is None else member(_CARD, files[_CARD]),
         parity=parity,
         training=_training(runs, dataset, known),
         results=tuple(results),
