@@ -44,8 +44,8 @@ def warned(analyzer: Analyzer, pictures: Sequence[Picture]) -> Kinds:
     ]
 
 
-def made_from(dataset: TumorDataset, positions: Sequence[int], every: int) -> dict[str, list[Picture]]:
-    """Real slices, the same without their tumor, and a few of them altered beyond recognition."""
+def made_from(dataset: TumorDataset, positions: Sequence[int]) -> dict[str, list[Picture]]:
+    """Real slices, the same without their tumor, and altered beyond recognition."""
     with VIEWS.open() as file:
         sagittal = {f"{row['slice']}.mat" for row in csv.DictReader(file) if row["view"] == "sagittal"}
     free = [
@@ -56,7 +56,7 @@ def made_from(dataset: TumorDataset, positions: Sequence[int], every: int) -> di
     return {
         "real slices": [dataset.image(position) for position in positions],
         "slices without their tumor": [picture for picture in free if picture is not None],
-        **changed([dataset.image(position) for position in positions[::every]], ALTERED),
+        **changed([dataset.image(position) for position in positions], ALTERED),
     }
 
 
@@ -93,8 +93,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, help="a cross-validation's folder")
     parser.add_argument("--members", type=int, default=1, help="runs that look at each picture")
     parser.add_argument("--judgement", type=Path, help="of 'tumorlens calibrate'")
-    parser.add_argument("--every", type=int, default=12, help="alter each n-th slice")
-    parser.add_argument("--others-only", action="store_true", help="nothing made from real slices")
+    parser.add_argument("--every", type=int, default=12, help="take each n-th slice only")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--others-only", action="store_true", help="nothing made from real slices")
+    which.add_argument("--slices-only", action="store_true", help="only what is made from real slices")
     arguments = parser.parse_args()
 
     dataset = open_dataset(arguments.data)
@@ -103,10 +105,10 @@ def main() -> None:
         looks = by_fold(arguments.runs, arguments.members, judgement, dataset)
     else:
         looks = iter([(Analyzer(arguments.bundle), list(range(len(dataset))))])
-    others = other_pictures()
+    others = {} if arguments.slices_only else other_pictures()
     found: dict[str, Kinds] = {}
     for analyzer, positions in looks:
-        made = {} if arguments.others_only else made_from(dataset, positions, arguments.every)
+        made = {} if arguments.others_only else made_from(dataset, positions[:: arguments.every])
         for name, pictures in (made | others).items():
             found.setdefault(name, []).extend(warned(analyzer, pictures))
     print_table(found)
