@@ -209,3 +209,9 @@ def test_nothing_is_looked_at_again_where_all_is_sure() -> None:
         {SIZE: pictures()}
     )
     assert not second.fed
+
+
+def test_a_first_model_that_only_outlines_leaves_the_names_of_all_slices_to_others() -> None:
+    never = Judgement(second_look=SecondLook(below_dice=0, below_probability=0))
+    opinion = Ensemble([Outliner(SIZE), Namer(size=SIZE)], never)({SIZE: pictures(3)})
+    assert opinion.class_logits == pytest.approx(np.float32([[1, 3, 2]] * 3))

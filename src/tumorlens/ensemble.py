@@ -61,7 +61,7 @@ class Ensemble:
 
     What several looks tell is averaged: a pixel's probabilities, class logits, maps. Where the judgement
     limits second looks, the first model looks at every slice, and all other looks are only at those that it
-    leaves unsure.
+    leaves unsure; but where it doesn't both outline and name, every model looks at every slice.
 
     Attributes:
         models: At least one.
@@ -104,10 +104,13 @@ class Ensemble:
         if not self.flip:
             others = others[: len(self.models) - 1]
         opinion = _together([first])
+        if not others:
+            return opinion
+        tells_all = opinion.tumor_probability is not None and opinion.class_logits is not None
         unsure = self.judgement.unsure_slices(opinion.tumor_probability, opinion.class_logits)
-        if unsure is None:
-            return _together([first, *(self._look(look, inputs) for look in others)]) if others else opinion
-        if not others or not unsure.any():
+        if unsure is None or not tells_all:
+            return _together([first, *(self._look(look, inputs) for look in others)])
+        if not unsure.any():
             return opinion
         again = {size: batch[unsure] for size, batch in inputs.items()}
         told = [_chosen(first, unsure), *(self._look(look, again) for look in others)]
