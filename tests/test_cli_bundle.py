@@ -294,6 +294,18 @@ def test_what_is_no_run_is_not_exported(
     assert_refused(result, "the dataset of the run")
 
 
+def test_an_export_takes_a_model_card_along(
+    tumorlens: Tumorlens, small: Bundle, tiny: TumorDataset, names: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "card.md").write_text("# What it is for\n\nResearch.\n")
+    export = ("export", names.folder, "--data", tiny.root, "--out", tmp_path / "with-card")
+    assert_refused(tumorlens(*export, "--card", "absent.md"), "absent.md: expected a text file in UTF-8")
+    assert tumorlens(*export, "--card", tmp_path / "card.md")[0] == 0
+    shown = tumorlens("bundle", "info", tmp_path / "with-card", "--card")
+    assert shown == (0, "# What it is for\n\nResearch.\n", "")
+    assert tumorlens("bundle", "info", small.folder, "--card")[1].endswith("no model card\n")
+
+
 # --- calibrate --------------------------------------------------------------------------------------------
 
 
