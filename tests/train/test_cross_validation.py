@@ -81,7 +81,6 @@ def test_folds_that_are_trained_are_kept(runs: list[Run], tiny: TumorDataset, fo
     assert [run.best_weights.stat().st_mtime_ns for run in runs] == before
 
 
-LAST = "training.validate_from=0"
 FOUR = "split={kind: folds, train: [1, 2], validation: [3], test: [4]}"
 
 
@@ -89,11 +88,11 @@ FOUR = "split={kind: folds, train: [1, 2], validation: [3], test: [4]}"
 def four_folds(
     tiny: TumorDataset, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[Run], TumorDataset]:
-    """A cross-validation over four folds of three patients, nothing chosen by validation."""
+    """A cross-validation over four folds of three patients; with one epoch there is nothing to choose."""
     entries = [replace(entry, fold=1 + int(entry.patient.split()[1]) // 3) for entry in tiny.entries]
     dataset = TumorDataset(tiny.root, entries, tiny.folder)
     folder = tmp_path_factory.mktemp("members")
-    recipe = joint_recipe(folder, PHASE, LAST, FOUR)
+    recipe = joint_recipe(folder, PHASE, FOUR)
     return cross_validate(recipe, dataset, folder / "cv", report=silent), dataset
 
 
@@ -140,7 +139,7 @@ def test_how_a_trained_run_is_used_may_change(
     folder = runs[0].folder.parent
     looks = "analysis={flip: true, second_look: {below_dice: 0.5, below_probability: 0.9}}"
     before = runs[0].best_weights.read_bytes()
-    again = cross_validate(joint_recipe(tmp_path, PHASE, LAST, FOUR, looks), dataset, folder, report=silent)
+    again = cross_validate(joint_recipe(tmp_path, PHASE, FOUR, looks), dataset, folder, report=silent)
     assert again[0].best_weights.read_bytes() == before
     assert Run(again[0].folder).recipe.analysis.second_look == SecondLook(
         below_dice=0.5, below_probability=0.9

@@ -99,9 +99,7 @@ def _session(data: bytes, file: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
     options.intra_op_num_threads = processors()
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # leaves the cores to other calls
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning starves other calls
     options.add_session_config_entry("session.load_model_format", "ONNX")  # no other is checked as well
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -27,9 +27,7 @@ from tumorlens.bundle.manifest import Output
 OPSET = 20
 _DECODER_BLOCK = re.compile(r"network\.decoder\.\d+\.block\..*weight")
 _ENCODER = "network.encoder."
-_POINTWISE_WEIGHTS = (
-    50_000  # fewer are those of an encoder's fine levels, which 8 bits harm and hardly speed up
-)
+_POINTWISE_WEIGHTS = 50_000  # fewer: an encoder's fine levels, which 8 bits harm and hardly speed up
 _STORED_IN_FULL = 1024  # elements; smaller tensors gain nothing from 16 bits
 
 
