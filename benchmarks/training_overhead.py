@@ -17,7 +17,8 @@ import torch
 
 from tumorlens.dataset import open_dataset
 from tumorlens.train.datamodule import Batch
-from tumorlens.train.recipe import Recipe, load_recipe
+from tumorlens.train.recipe import Recipe
+from tumorlens.train.recipe_file import load_recipe
 from tumorlens.train.split import Split, make_split
 from tumorlens.train.trainer import make_module, train
 

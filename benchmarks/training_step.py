@@ -17,7 +17,7 @@ import torch
 from tumorlens.parallel import processors
 from tumorlens.train.datamodule import Batch
 from tumorlens.train.precision import keep_depthwise_in_32_bits
-from tumorlens.train.recipe import load_recipe
+from tumorlens.train.recipe_file import load_recipe
 from tumorlens.train.trainer import make_module
 
 BATCH = 16

@@ -31,6 +31,40 @@ def test_attention_is_a_share_of_every_position(network: JointNetwork) -> None:
     torch.testing.assert_close(attention.sum((1, 2, 3)), torch.ones(2))
 
 
+def attention_where_outlined(
+    network: JointNetwork, outlined: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> torch.Tensor:
+    """Attention for one and the same picture with these mask logits, (8, 8) blocks of one value each."""
+    logits = outlined.repeat_interleave(8, 2).repeat_interleave(8, 3)
+    monkeypatch.setattr(network, "outline", lambda *_: logits)
+    return network(torch.linspace(0, 1, 64 * 64).reshape(1, 1, 64, 64)).attention
+
+
+def test_in_use_the_name_is_read_from_what_is_outlined(
+    network: JointNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.full((1, 1, 8, 8), -20.0)
+    nowhere = attention_where_outlined(network, logits, monkeypatch)
+    logits[0, 0, 1:3, 5] = 20.0
+    there = attention_where_outlined(network, logits, monkeypatch)
+    size = nowhere.shape[-1]
+    step = size // 8
+    inside = torch.zeros(size, size, dtype=torch.bool)
+    inside[step : 3 * step, 5 * step : 6 * step] = True
+    gain = (there / nowhere)[0, 0]
+    assert gain[inside].std() < 1e-4 * gain[inside].mean()
+    assert gain[~inside].std() < 1e-4 * gain[~inside].mean()
+    torch.testing.assert_close(gain[inside].mean() / gain[~inside].mean(), torch.tensor(1.03 / 0.03))
+
+
+def test_in_training_the_outline_has_no_say_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = JointNetwork("test_resnet", (32, 16, 8), dropout=0)
+    one = attention_where_outlined(network, torch.full((1, 1, 8, 8), -20.0), monkeypatch)
+    other = attention_where_outlined(network, torch.randn(1, 1, 8, 8) * 20, monkeypatch)
+    torch.testing.assert_close(one, other)
+
+
 def test_every_place_sees_every_other_once_context_is_learned() -> None:
     torch.manual_seed(0)
     network = JointNetwork("test_resnet", (32, 16, 8)).eval()

@@ -27,14 +27,8 @@ from tumorlens.train.module import (
     segmentation_loss,
     type_loss,
 )
-from tumorlens.train.recipe import (
-    ClassificationRecipe,
-    JointRecipe,
-    PhaseRecipe,
-    Recipe,
-    SegmentationRecipe,
-    load_recipe,
-)
+from tumorlens.train.recipe import ClassificationRecipe, JointRecipe, PhaseRecipe, Recipe, SegmentationRecipe
+from tumorlens.train.recipe_file import load_recipe
 from tumorlens.train.trainer import train
 
 SIZE = 64

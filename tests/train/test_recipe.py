@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tumorlens.errors import TumorlensError
-from tumorlens.train.recipe import (
-    AugmentationRecipe,
-    ClassificationRecipe,
-    PatientSplit,
-    SegmentationRecipe,
-    dump_recipe,
-    load_recipe,
-    shipped_recipes,
-)
+from tumorlens.train.recipe import AugmentationRecipe, ClassificationRecipe, PatientSplit, SegmentationRecipe
+from tumorlens.train.recipe_file import dump_recipe, load_recipe, shipped_recipes
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

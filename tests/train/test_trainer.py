@@ -14,7 +14,8 @@ from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.run import evaluate_run
 from tumorlens.train.module import SegmentationModule, TumorModule
-from tumorlens.train.recipe import Recipe, load_recipe
+from tumorlens.train.recipe import Recipe
+from tumorlens.train.recipe_file import load_recipe
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side, make_split
 from tumorlens.train.trainer import train

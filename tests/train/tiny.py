@@ -7,7 +7,8 @@ import numpy as np
 
 from tests.conftest import slice_file
 from tumorlens.dataset import TumorDataset, open_dataset
-from tumorlens.train.recipe import Recipe, load_recipe
+from tumorlens.train.recipe import Recipe
+from tumorlens.train.recipe_file import load_recipe
 
 SIZE = 64
 PATIENTS = 12

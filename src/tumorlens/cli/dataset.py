@@ -67,7 +67,7 @@ def preview(
     need_training_extra()
     from tumorlens.dataset import open_dataset
     from tumorlens.train.preview import draw_preview
-    from tumorlens.train.recipe import load_recipe
+    from tumorlens.train.recipe_file import load_recipe
 
     checked = load_recipe(recipe, set_ or [])
     draw_preview(checked, open_dataset(data, cache, progress("decoding")), out)

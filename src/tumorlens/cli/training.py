@@ -35,7 +35,7 @@ def train(
     need_training_extra()
     from tumorlens.dataset import open_dataset
     from tumorlens.train import trainer
-    from tumorlens.train.recipe import load_recipe
+    from tumorlens.train.recipe_file import load_recipe
 
     checked = load_recipe(recipe, set_ or [])
     dataset = open_dataset(data, cache, progress("decoding"))
@@ -66,7 +66,7 @@ def cross_validate(
     from tumorlens.dataset import open_dataset
     from tumorlens.evaluate.cross_validation import evaluate_folds, evaluate_members
     from tumorlens.train.cross_validation import cross_validate as run_folds
-    from tumorlens.train.recipe import load_recipe
+    from tumorlens.train.recipe_file import load_recipe
 
     checked = load_recipe(recipe, set_ or [])
     dataset = open_dataset(data, cache, progress("decoding"))

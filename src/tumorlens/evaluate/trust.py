@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tumorlens.evaluate.bootstrap import LEVEL, RESAMPLES, Estimate, PatientBootstrap
 from tumorlens.finding import Finding, WarningKind
+from tumorlens.outline import outline_statistics
 from tumorlens.tumor_type import TumorType
 
 POLICY = (
@@ -156,6 +157,4 @@ def evaluate_trust(
 def _inside_probability(finding: Finding) -> float:
     if finding.mask is None or finding.tumor_probability is None:
         return math.nan
-    if not finding.mask.any():
-        return 0.0
-    return float(finding.tumor_probability[finding.mask].mean(dtype=np.float64))
+    return outline_statistics(finding.tumor_probability[0], finding.mask[0]).inside

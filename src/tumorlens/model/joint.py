@@ -13,9 +13,13 @@ from tumorlens.model.unet import AttentionUNet, ConvBlock
 from tumorlens.model.weights import EncoderWeights
 from tumorlens.tumor_type import TumorType
 
+_ELSEWHERE = 0.03  # the weight of a place that isn't outlined at all, where one that surely is has 1.03
+
 
 class JointOutputs(NamedTuple):
-    """What the network says about a batch; (r, c) is the size after the second decoder step.
+    """What the network says about a batch.
+
+    (r, c) is the size after the second decoder step in training, and twice that in use.
 
     Attributes:
         mask_logits: (n, 1, rows, columns), above 0 on the tumor.
@@ -36,6 +40,10 @@ class JointNetwork(AttentionUNet):
     The deepest features pass through transformer layers first. The second head joins them with the features
     after the second decoder step, weighs every position (softmax over positions, as in attention-based
     pooling, Ilse et al. 2018), and scores each class there linearly; a class logit is the weighted sum.
+
+    In training the weights must find the tumor by themselves. In use they are brought to twice the rows and
+    columns and multiplied by the outlined tumor's probability, so that the name is read from what was
+    outlined.
 
     Args:
         encoder: Name of a timm model that hands out feature maps.
@@ -76,7 +84,19 @@ class JointNetwork(AttentionUNet):
         fine = steps[2]
         deep = functional.interpolate(self.type_deep(deepest), size=fine.shape[2:], mode="bilinear")
         features = self.type_dropout(self.type_block(torch.cat([deep, fine], dim=1)))
-        attention = self.type_attention(features).flatten(2).softmax(2).unflatten(2, fine.shape[2:])
-        class_maps = attention * self.type_score(features)
+        mask_logits = self.outline(steps[-1], x)
+        weights, scores = self.type_attention(features), self.type_score(features)
+        if not self.training:
+            weights, scores = _twice(weights), _twice(scores)
+            rows, columns = weights.shape[2:]
+            outlined = functional.adaptive_avg_pool2d(mask_logits.sigmoid(), (rows, columns))
+            weights = weights + (outlined + _ELSEWHERE).log()
+        attention = weights.flatten(2).softmax(2).unflatten(2, weights.shape[2:])
+        class_maps = attention * scores
         class_logits = class_maps.sum((2, 3)) + self.type_bias
-        return JointOutputs(self.outline(steps[-1], x), class_logits, class_maps, attention)
+        return JointOutputs(mask_logits, class_logits, class_maps, attention)
+
+
+def _twice(features: Tensor) -> Tensor:
+    """Features at twice their rows and columns."""
+    return functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)

@@ -10,7 +10,8 @@ from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.run import evaluate_run, evaluation_folders
 from tumorlens.reproduce.page import write_page
 from tumorlens.train.callbacks import Report
-from tumorlens.train.recipe import Recipe, load_recipe
+from tumorlens.train.recipe import Recipe
+from tumorlens.train.recipe_file import load_recipe
 from tumorlens.train.split import Side
 from tumorlens.train.trainer import train
 

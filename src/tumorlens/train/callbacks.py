@@ -98,9 +98,16 @@ class EpochLog(Callback):
         )
         if self.best is self.rows[-1]:
             self.run.save_weights(pl_module.network)  # type: ignore[arg-type]
+        self._save_phase(trainer.current_epoch, pl_module)
         with atomic.replacing(self.run.metrics) as temporary:
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
         self._report(self._line(trainer))
+
+    def _save_phase(self, epoch: int, pl_module: L.LightningModule) -> None:
+        training = self.run.recipe.training
+        if training.average_phases and epoch in training.phase_ends:
+            number = training.phase_ends.index(epoch) + 1
+            self.run.save_phase(number, pl_module.network)  # type: ignore[arg-type]
 
     def _line(self, trainer: L.Trainer) -> str:
         row = self.rows[-1]

@@ -30,6 +30,7 @@ LOWEST_DICE = 0.999
 LARGEST_DICE_LOSS = 0.002
 _CALIBRATION_SLICES = 128
 _CARD = "model-card.md"
+_FAMILIARITY = "familiarity.npz"
 _BATCH = 16
 
 DATASET = "Brain tumor dataset of Jun Cheng, figshare, doi 10.6084/m9.figshare.1512427"
@@ -83,13 +84,68 @@ def export_runs(
     """
     check_target(out)
     check_name(name)
-    [size] = _one_size(runs)
     for run in runs:
         run.split.check(dataset)
-    prepared = prepare_dataset(dataset, size)
-    slices = _comparison_slices(runs, dataset)
-    files: dict[str, bytes] = {}
+    prepared = prepare_dataset(dataset, _one_size(runs))
+    exported = _export_graphs(runs, precision, prepared, dataset, report)
+    parity = _compare(exported, runs, dataset, prepared, report)
+    known = _trained_positions(runs, dataset)
+    familiar = arrays_bytes(Familiarity.fit(np.asarray(prepared.images[known])).arrays())
+    files = {**exported.files, _FAMILIARITY: familiar}
+    if card is not None:
+        files[_CARD] = card.encode()
+    analysis = runs[0].recipe.analysis
+    manifest = Manifest(
+        schema_version=1,
+        name=name,
+        tumorlens=__version__,
+        created=datetime.now(UTC).replace(microsecond=0),
+        size=exported.size,
+        flip=analysis.flip,
+        judgement=analysis_judgement(analysis, judgement),
+        graphs=exported.graphs,
+        familiarity=member(_FAMILIARITY, familiar),
+        card=None if card is None else member(_CARD, files[_CARD]),
+        parity=parity,
+        training=_training(runs, dataset, known),
+        results=tuple(results),
+    )
+    bundle = write_bundle(out, manifest, files)
+    report(f"{out}: {sum(len(data) for data in files.values()) / 1e6:.1f} MB, {len(runs)} graph(s)")
+    return bundle
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """The runs' graphs.
+
+    Attributes:
+        size: Width and height of their input.
+        graphs: What the manifest says of them.
+        files: Their bytes in the precision wanted, by file name.
+        exact: The same graphs in 32 bits, loaded.
+    """
+
+    size: int
+    graphs: tuple[Graph, ...]
+    files: dict[str, bytes]
+    exact: tuple[Model, ...]
+
+    def small(self) -> list[Model]:
+        """The graphs in the precision wanted, loaded."""
+        return [OnnxModel(self.files[graph.file], graph, self.size) for graph in self.graphs]
+
+
+def _export_graphs(
+    runs: Sequence[Run],
+    precision: Precision,
+    prepared: PreparedSlices,
+    dataset: TumorDataset,
+    report: Callable[[str], None],
+) -> _Exported:
+    size = _one_size(runs)
     graphs: list[Graph] = []
+    files: dict[str, bytes] = {}
     exact: list[Model] = []
     for number, run in enumerate(runs, start=1):
         report(f"{run.folder}: exporting, {precision}")
@@ -101,48 +157,34 @@ def export_runs(
             precision=precision if data[precision] != data[Precision.FP32] else Precision.FP32,
             recipe=run.recipe.model_dump(mode="json"),
         )
-        files[file] = data[precision]
         graphs.append(graph)
+        files[file] = data[precision]
         exact.append(OnnxModel(data[Precision.FP32], graph, size))
-    parity = _check_parity(
-        _ask(exact, prepared, slices), _ask([RunModel(run) for run in runs], prepared, slices)
-    )
+    return _Exported(size, tuple(graphs), files, tuple(exact))
+
+
+def _compare(
+    exported: _Exported,
+    runs: Sequence[Run],
+    dataset: TumorDataset,
+    prepared: PreparedSlices,
+    report: Callable[[str], None],
+) -> Parity:
+    """Prove the graphs in 32 bits against the networks, and what a smaller precision loses."""
+    slices = _comparison_slices(runs, dataset)
+    exact = _ask(exported.exact, prepared, slices)
+    parity = _check_parity(exact, _ask([RunModel(run) for run in runs], prepared, slices))
     report(_in_words(parity))
-    if precision is not Precision.FP32:
-        small = [OnnxModel(files[graph.file], graph, size) for graph in graphs]
-        _check_loss(
-            _ask(small, prepared, slices), _ask(exact, prepared, slices), dataset, prepared, slices, report
-        )
-    known = _trained_positions(runs, dataset)
-    familiar = arrays_bytes(Familiarity.fit(np.asarray(prepared.images[known])).arrays())
-    files["familiarity.npz"] = familiar
-    if card is not None:
-        files[_CARD] = card.encode()
-    manifest = Manifest(
-        schema_version=1,
-        name=name,
-        tumorlens=__version__,
-        created=datetime.now(UTC).replace(microsecond=0),
-        size=size,
-        flip=runs[0].recipe.analysis.flip,
-        judgement=analysis_judgement(runs[0].recipe.analysis, judgement),
-        graphs=tuple(graphs),
-        familiarity=member("familiarity.npz", familiar),
-        card=None if card is None else member(_CARD, files[_CARD]),
-        parity=parity,
-        training=_training(runs, dataset, known),
-        results=tuple(results),
-    )
-    bundle = write_bundle(out, manifest, files)
-    report(f"{out}: {sum(len(data) for data in files.values()) / 1e6:.1f} MB, {len(graphs)} graph(s)")
-    return bundle
+    if any(graph.precision is not Precision.FP32 for graph in exported.graphs):
+        _check_loss(_ask(exported.small(), prepared, slices), exact, dataset, prepared, slices, report)
+    return parity
 
 
-def _one_size(runs: Sequence[Run]) -> set[int]:
+def _one_size(runs: Sequence[Run]) -> int:
     sizes = {run.recipe.size for run in runs}
     if len(sizes) != 1:
         raise TumorlensError(f"expected runs of one input size for a bundle, got {sorted(sizes)}")
-    return sizes
+    return sizes.pop()
 
 
 def _comparison_slices(runs: Sequence[Run], dataset: TumorDataset) -> list[int]:

@@ -1,24 +1,16 @@
 """Recipes: everything that makes a training run, as YAML that is checked before anything starts."""
 
-import difflib
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+import itertools
+from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
-    ValidationError,
     model_validator,
 )
 
-from tumorlens.errors import TumorlensError
 from tumorlens.judgement import SecondLook
 from tumorlens.model.encoder import GrayInput
 
@@ -183,6 +175,8 @@ class TrainingRecipe(_Strict):
             Only these are validated.
         validate_from: The first epoch, counted from 0, that is validated. Where it is the last one, nothing
             is chosen by validation.
+        average_phases: Whether the weights are the mean of those at the end of each phase, in the spirit of
+            averaged weights (Izmailov et al., UAI 2018), instead of the last ones.
         batch_size: Slices a step.
         weight_decay: Of AdamW, on everything but biases and norms.
         patience: Epochs without a better validation score after which training stops; counted within the
@@ -195,6 +189,7 @@ class TrainingRecipe(_Strict):
     phases: Annotated[tuple[PhaseRecipe, ...], Field(min_length=1)]
     smaller_first: tuple[SmallerFirst, ...] = ()
     validate_from: Annotated[int, Field(ge=0)] = 0
+    average_phases: bool = False
     batch_size: Annotated[int, Field(ge=1)] = 16
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     patience: Annotated[int, Field(ge=1)] = 5
@@ -206,6 +201,11 @@ class TrainingRecipe(_Strict):
     def epochs(self) -> int:
         """All phases together."""
         return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def phase_ends(self) -> tuple[int, ...]:
+        """The last epoch of each phase, counted from 0."""
+        return tuple(end - 1 for end in itertools.accumulate(phase.epochs for phase in self.phases))
 
     @property
     def first_full_epoch(self) -> int:
@@ -231,6 +231,9 @@ class TrainingRecipe(_Strict):
             raise ValueError(f"smaller_first: expected fewer epochs than the {self.epochs} of all phases")
         if self.validate_from >= self.epochs:
             raise ValueError(f"validate_from: expected less than the {self.epochs} epochs of all phases")
+        if self.average_phases and self.first_validated_epoch < self.epochs - 1:
+            last = self.epochs - 1
+            raise ValueError(f"validate_from: expected the last epoch, {last}, where average_phases is true")
         return self
 
 
@@ -309,138 +312,3 @@ class JointRecipe(_Recipe):
 
 
 Recipe = SegmentationRecipe | ClassificationRecipe | JointRecipe
-_ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminator="task")])
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    folder = resources.files(__package__) / "recipes"
-    return sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
-    )
-
-
-def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
-
-    Args:
-        source: Name of a shipped recipe, or the path of a YAML file.
-        overrides: ``key=value`` each, keys with dots (``training.batch_size=8``), values as YAML.
-
-    Raises:
-        TumorlensError: No such recipe, not YAML, or a key that is unknown or of the wrong type; the message
-            names the key and its nearest valid neighbour.
-    """
-    values = _parse(_text(source), source)
-    values.setdefault("name", Path(source).stem)
-    for override in overrides:
-        _override(values, override)
-    try:
-        return _ADAPTER.validate_python(values)
-    except ValidationError as error:
-        raise TumorlensError(f"recipe {source}: {_complaint(error)}") from error
-
-
-def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML, every default written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def _text(source: str) -> str:
-    if source in shipped_recipes():
-        return (resources.files(__package__) / "recipes" / f"{source}.yaml").read_text()
-    try:
-        return Path(source).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        near = difflib.get_close_matches(source, shipped_recipes(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"shipped recipes are {', '.join(shipped_recipes())}"
-        raise TumorlensError(
-            f"recipe {source}: expected a shipped recipe or a YAML file, found none; {hint}"
-        ) from error
-
-
-def _parse(text: str, source: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
-        reason = " ".join(str(error).split())
-        raise TumorlensError(f"recipe {source}: expected YAML, but {reason}") from error
-    if not isinstance(values, dict):
-        raise TumorlensError(f"recipe {source}: expected keys and values, got {type(values).__name__}")
-    return values
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals:
-        raise TumorlensError(f"--set {override}: expected key=value, such as training.batch_size=8")
-    *parents, last = key.split(".")
-    place: Any = values
-    try:
-        for parent in parents:
-            place = place[int(parent)] if isinstance(place, list) else place.setdefault(parent, {})
-        value = yaml.safe_load(text)
-        if isinstance(place, list):
-            place[int(last)] = value
-        else:
-            place[last] = value
-    except (TypeError, AttributeError, ValueError, IndexError, yaml.YAMLError) as error:
-        raise TumorlensError(
-            f"--set {override}: expected the key of a recipe and a YAML value ({error})"
-        ) from error
-
-
-def _complaint(error: ValidationError) -> str:
-    first = error.errors()[0]
-    task, *path = first["loc"] or ("",)
-    if path[:1] == ["split"]:
-        del path[1:2]  # pydantic names the kind of split there, as it names the task first
-    key = ".".join(map(str, path))
-    kind, got = first["type"], _in_words(first["input"])
-    if kind == "extra_forbidden":
-        near = _nearest(key, str(task))
-        return f"unknown key {key}; {f'did you mean {near}?' if near else 'see the recipe reference'}"
-    if kind == "missing":
-        return f"expected the key {key}, found none"
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        known, tag = first["ctx"].get("expected_tags"), first["ctx"]["discriminator"].strip("'")
-        known = known or ("'folds', 'patients'" if key else "'segmentation', 'classification', 'joint'")
-        got = _in_words(first["ctx"].get("tag"))
-        return f"{f'{key}.' if key else ''}{tag}: expected one of {known}, got {got}"
-    message = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
-    return f"{key or 'recipe'}: {message}, got {got}"
-
-
-def _nearest(key: str, task: str) -> str | None:
-    """The valid key most like one that isn't, first among those of the same section."""
-    section = re.sub(r"\.\d+\.", ".0.", key).rpartition(".")[0]
-    keys = list(_valid_keys(task))
-    beside = {known.rpartition(".")[2]: known for known in keys if known.rpartition(".")[0] == section}
-    here = difflib.get_close_matches(key.rpartition(".")[2], beside, n=1, cutoff=0.5)
-    anywhere = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
-    return beside[here[0]] if here else next(iter(anywhere), None)
-
-
-def _in_words(value: object) -> str:
-    return "none" if value is None else repr(value)[:80]
-
-
-def _valid_keys(task: str) -> Iterator[str]:
-    recipes = {
-        "segmentation": SegmentationRecipe,
-        "classification": ClassificationRecipe,
-        "joint": JointRecipe,
-    }
-    return _keys(recipes[task].model_json_schema(), {})
-
-
-def _keys(schema: Mapping[str, Any], root: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    root = root or schema
-    for name, entry in schema.get("properties", {}).items():
-        yield prefix + name
-        for option in [entry, entry.get("items", {}), *entry.get("oneOf", []), *entry.get("allOf", [])]:
-            if "$ref" in option:
-                inner = root["$defs"][option["$ref"].rpartition("/")[2]]
-                yield from _keys(
-                    inner, root, f"{prefix}{name}." + ("0." if option is entry.get("items") else "")
-                )

@@ -4,7 +4,8 @@ RUN/run.json             format, versions, weights source, git commit, progress
 RUN/recipe.yaml          the recipe with every default written out
 RUN/split.json           file names on each side
 RUN/metrics.csv          one row an epoch
-RUN/best.safetensors     the weights of the best epoch
+RUN/best.safetensors     the weights of the best epoch, or the mean of those at the end of each phase
+RUN/phase-N.safetensors  the weights at the end of each phase, where the recipe averages them
 RUN/checkpoints/last.ckpt  what a resumed run starts from
 RUN/tensorboard/         the same numbers for TensorBoard
 """
@@ -21,13 +22,15 @@ from pathlib import Path
 import pandas as pd
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from tumorlens import atomic
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.train.build import build_network
-from tumorlens.train.recipe import AnalysisRecipe, Recipe, dump_recipe, load_recipe
+from tumorlens.train.recipe import AnalysisRecipe, Recipe
+from tumorlens.train.recipe_file import dump_recipe, load_recipe
 from tumorlens.train.split import Split
 from tumorlens.version import __version__
 
@@ -131,8 +134,28 @@ class Run:
 
     def save_weights(self, network: nn.Module) -> None:
         """Write a network's weights as the best so far, whole or not at all."""
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-        atomic.write_bytes(self.best_weights, safetensors.torch.save(state, {"task": self.recipe.task}))
+        self._save(self.best_weights, network.state_dict())
+
+    def save_phase(self, number: int, network: nn.Module) -> None:
+        """Write a network's weights as those at the end of a phase, counted from 1; whole or not at all."""
+        self._save(self._phase_weights(number), network.state_dict())
+
+    def average_phases(self) -> None:
+        """Make the mean of the weights at the end of each phase the best ones; counters are the last's."""
+        count = len(self.recipe.training.phases)
+        phases = [safetensors.torch.load_file(self._phase_weights(number + 1)) for number in range(count)]
+        mean = {
+            name: torch.stack([phase[name] for phase in phases]).mean(0) if last.is_floating_point() else last
+            for name, last in phases[-1].items()
+        }
+        self._save(self.best_weights, mean)
+
+    def _phase_weights(self, number: int) -> Path:
+        return self.folder / f"phase-{number}.safetensors"
+
+    def _save(self, path: Path, state: Mapping[str, Tensor]) -> None:
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        atomic.write_bytes(path, safetensors.torch.save(whole, {"task": self.recipe.task}))
 
     def load_network(self) -> nn.Module:
         """The network with its best weights, ready to predict.

@@ -66,6 +66,8 @@ def train(
     log = EpochLog(run, module.score_name, data.slices(Side.TRAIN), report, validates=validates)
     checkpoint = run.last_checkpoint if run.last_checkpoint.is_file() else None
     _fit(run, module, data, log, checkpoint)
+    if recipe.training.average_phases:
+        run.average_phases()
     best = int(log.best["epoch"])
     run.finish(best, log.best["validation_score"] if validates else None)
     if validates:
