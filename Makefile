@@ -7,8 +7,8 @@ WORKERS ?= 2
 .PHONY: demo test check clean
 
 demo: $(VENV)/.core
-	$(BIN)/tumorlens predict tests/data/slices/[0-9]*.mat --uncertainty --out demo-out
-	@echo "demo-out: mask, overlay, heatmap and JSON of each of twelve slices (the shipped model was trained on them)"
+	$(BIN)/tumorlens predict tests/data/slices/[0-9]*.mat --uncertainty --write overlay,heatmap,mask,json,html --out demo-out
+	@echo "demo-out: report, overlay, heatmap, mask and JSON of each of twelve slices (the model was trained on them)"
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
@@ -25,7 +25,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,pacs,dev]'
 	touch $@
 
 clean:

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.command_line import Tumorlens, assert_refused
 from tests.conftest import slice_file
+from tests.dicom_files import write_series
 from tests.train.tiny import FAST, open_tiny, tiny_recipe
 from tumorlens.dataset import TumorDataset
 from tumorlens.train.run import Run
@@ -176,13 +178,13 @@ def test_a_run_without_weights_yet_is_refused(
 def test_prediction_writes_for_both_models(
     tumorlens: Tumorlens, tiny: TumorDataset, outlines: Run, names: Run
 ) -> None:
-    Image.new("L", (50, 40), 9).save("b.png")
+    Image.linear_gradient("L").resize((50, 40)).save("b.png")
     slices = [tiny.root / "1.mat", "b.png"]
-    code, out, err = tumorlens(
-        "predict", *slices, "--run", outlines.folder, "--run", names.folder, "--out", "out"
-    )
+    runs = ["--run", outlines.folder, "--run", names.folder]
+    code, out, err = tumorlens("predict", *slices, *runs, "--out", "out", "--write", "mask,overlay,json")
     assert (code, err) == (0, "")
-    assert [line.split(":")[0] for line in out.splitlines()] == ["1.mat", "b.png"]
+    assert [line.split(":")[0] for line in out.splitlines()[:2]] == ["1.mat", "b.png"]
+    assert "2 done, 0 skipped, 0 failed" in out
     for stem, size in (("1", (64, 64)), ("b", (50, 40))):
         assert Image.open(f"out/{stem}-mask.png").size == size
         assert Image.open(f"out/{stem}-overlay.png").size == size
@@ -197,10 +199,11 @@ def test_one_bad_slice_of_several_gives_exit_code_1(
     slices = [tiny.root / "1.mat", tmp_path / "note.mat", tiny.root / "2.mat"]
     code, out, err = tumorlens("predict", *slices, "--run", names.folder, "--out", "out")
     assert code == 1
-    assert len(out.splitlines()) == 2
+    assert "2 done, 0 skipped, 1 failed" in out
     [line] = err.splitlines()
     assert line.startswith("tumorlens: ")
-    assert "note.mat: expected a MATLAB v7.3 slice, a PNG or a JPEG, got something else" in line
+    assert "note.mat: expected a MATLAB v7.3 slice, " in line
+    assert "got something else" in line
     assert {path.name for path in Path("out").glob("*.json")} == {"1.json", "2.json"}
 
 
@@ -215,12 +218,42 @@ def test_only_bad_slices_give_exit_code_2(
     assert_refused(result, name, named)
 
 
-def test_two_slices_of_one_name_are_refused(
+def test_two_slices_of_one_name_are_told_apart(
     tumorlens: Tumorlens, tiny: TumorDataset, names: Run, tmp_path: Path
 ) -> None:
-    Image.new("L", (50, 40), 9).save(tmp_path / "1.png")
+    Image.linear_gradient("L").resize((50, 40)).save(tmp_path / "1.png")
     slices = [tiny.root / "1.mat", tmp_path / "1.png"]
-    assert_refused(tumorlens("predict", *slices, "--run", names.folder, "--out", "out"), "got 1 twice")
+    assert tumorlens("predict", *slices, "--run", names.folder, "--out", "out")[0] == 0
+    assert {path.name for path in Path("out").glob("*.json")} == {"1-mat.json", "1-png.json"}
+
+
+def test_what_is_done_is_skipped_on_resuming(tumorlens: Tumorlens, tiny: TumorDataset, names: Run) -> None:
+    words = ["predict", tiny.root / "1.mat", tiny.root / "2.mat", "--run", names.folder, "--out", "out"]
+    assert "2 done, 0 skipped, 0 failed" in tumorlens(*words)[1]
+    assert "0 done, 2 skipped, 0 failed" in tumorlens(*words, "--resume")[1]
+
+
+def test_an_unknown_format_is_refused_before_anything_is_read(
+    tumorlens: Tumorlens, tiny: TumorDataset, names: Run
+) -> None:
+    words = ["predict", tiny.root / "1.mat", "--run", names.folder, "--out", "out", "--write", "json,pdf"]
+    assert_refused(tumorlens(*words), "expected a format among overlay, ", "got 'pdf'")
+
+
+def test_series_are_listed_with_the_one_that_is_taken(tumorlens: Tumorlens, tmp_path: Path) -> None:
+    volume = np.arange(6 * 64, dtype=np.int16).reshape(6, 8, 8)
+    for number, description in enumerate(("t1_tra", "t1_tra +C", "t2_tra"), start=1):
+        tags = {
+            "SeriesInstanceUID": f"1.2.{number}",
+            "SeriesNumber": number,
+            "SeriesDescription": description,
+        }
+        write_series(tmp_path / "in" / f"{number}", volume, ContrastBolusAgent="", **tags)
+    code, out, err = tumorlens("series", tmp_path / "in")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert [line.split(",")[1] for line in lines[:3]] == [" t1_tra", " t1_tra +C", " t2_tra"]
+    assert lines[3].startswith("predict takes series 2 of 3")
 
 
 def test_two_runs_that_name_are_averaged(

@@ -77,11 +77,12 @@ def tampered(small: Bundle, place: Path, what: str) -> Path:
 
 
 def test_a_bundle_predicts_all_that_it_tells(tumorlens: Tumorlens, small: Bundle, picture: Path) -> None:
-    code, out, err = tumorlens("predict", picture, "--bundle", small.folder, "--out", "out")
+    words = ["predict", picture, "--bundle", small.folder, "--out", "out"]
+    code, out, err = tumorlens(*words, "--write", "mask,overlay", "--write", "heatmap, json,html,nifti")
     assert (code, err) == (0, "")
     assert out.startswith("a.png: glioma (")
-    assert {path.name for path in Path("out").iterdir()} == {
-        "a-mask.png", "a-overlay.png", "a-heatmap.png", "a.json"
+    assert {path.name for path in Path("out").glob("[!.]*")} == {
+        "a-mask.png", "a-overlay.png", "a-heatmap.png", "a.json", "a.html", "a-mask.nii.gz"
     }  # fmt: skip
     mask = np.asarray(Image.open("out/a-mask.png")) > 0
     assert overlap(mask, block((64, 48))) > 0.8
@@ -93,7 +94,7 @@ def test_a_bundle_predicts_all_that_it_tells(tumorlens: Tumorlens, small: Bundle
 def test_uncertainty_is_shown_where_asked_for(tumorlens: Tumorlens, small: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "ramp.png"
     Image.fromarray(np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))).save(path)
-    words = ["predict", path, "--bundle", small.folder, "--out"]
+    words = ["predict", path, "--bundle", small.folder, "--write", "overlay,mask,json", "--out"]
     assert tumorlens(*words, "plain")[0] == tumorlens(*words, "tinted", "--uncertainty")[0] == 0
     assert Path("plain/ramp-overlay.png").read_bytes() != Path("tinted/ramp-overlay.png").read_bytes()
     for name in ("ramp-mask.png", "ramp.json"):

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from tumorlens.finding import Confidence, FindingWarning, WarningKind
 from tumorlens.judgement import ConfidenceBand, Judgement
+from tumorlens.outline import OutlineStatistics, outline_statistics
 from tumorlens.tumor_type import TumorType
 
 # Eighths, so that no two of them fall together when they are divided by a temperature.
@@ -30,8 +31,12 @@ def kinds(warnings: tuple[FindingWarning, ...]) -> list[WarningKind]:
     return [warning.kind for warning in warnings]
 
 
-def outlined(mask: np.ndarray, inside: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-    return np.where(mask, inside, 0).astype(np.float32), mask
+def outlined(mask: np.ndarray, inside: float = 0.9) -> list[OutlineStatistics]:
+    return statistics(np.where(mask, inside, 0).astype(np.float32), mask)
+
+
+def statistics(probability: np.ndarray, mask: np.ndarray) -> list[OutlineStatistics]:
+    return [outline_statistics(*each) for each in zip(probability, mask, strict=True)]
 
 
 def middle() -> np.ndarray:
@@ -135,18 +140,27 @@ def test_limits_that_make_no_sense_are_refused(values: dict[str, float]) -> None
 
 
 def test_without_limits_a_clear_finding_has_no_warning() -> None:
-    probability, mask = outlined(middle(), 0.51)
-    assert Judgement().warnings(probability, mask, types(0.34, 0.33, 0.33), 99.0) == ()
+    assert Judgement().warnings(outlined(middle(), 0.51), types(0.34, 0.33, 0.33), 99.0) == ()
 
 
 def test_nothing_told_is_nothing_to_warn_of() -> None:
     strict = Judgement(unsure_margin=1, faint_below=1, strange_above=0)
-    assert strict.warnings(None, None, None, None) == ()
+    assert strict.warnings(None, None, None) == ()
+
+
+def test_a_name_on_a_strange_picture_is_never_sure() -> None:
+    bands = (ConfidenceBand(word="high", from_probability=0, accuracy=0.9, slices=7),)
+    judgement = Judgement(bands=bands, strange_above=0.7)
+    sure = types(0.99, 0.005, 0.005)
+    assert judgement.confidence(sure, 0.71) == Confidence("low", 0.99, None, 0)
+    for strangeness in (0.7, 0.0, None):
+        assert judgement.confidence(sure, strangeness) == Confidence("high", 0.99, 0.9, 7)
+    assert Judgement(bands=bands).confidence(sure, 9.0).word == "high"
 
 
 @pytest.mark.parametrize(("strangeness", "told"), [(0.7, False), (math.nextafter(0.7, 1), True), (0, False)])
 def test_a_picture_stranger_than_the_limit_is_unfamiliar(strangeness: float, told: bool) -> None:
-    warnings = Judgement(strange_above=0.7).warnings(None, None, None, strangeness)
+    warnings = Judgement(strange_above=0.7).warnings(None, None, strangeness)
     assert kinds(warnings) == [WarningKind.UNFAMILIAR] * told
     if told:
         assert (warnings[0].score, warnings[0].limit) == (strangeness, 0.7)
@@ -156,7 +170,7 @@ def test_a_picture_stranger_than_the_limit_is_unfamiliar(strangeness: float, tol
     ("limit", "told"), [(0.25, False), (math.nextafter(0.25, 1), True), (0, False), (1, True)]
 )
 def test_two_types_nearer_than_the_margin_are_named_both(limit: float, told: bool) -> None:
-    warnings = Judgement(unsure_margin=limit).warnings(None, None, types(0.25, 0.25, 0.5), None)
+    warnings = Judgement(unsure_margin=limit).warnings(None, types(0.25, 0.25, 0.5), None)
     assert kinds(warnings) == [WarningKind.UNSURE] * told
     if told:
         assert warnings[0].message == "unsure between pituitary tumor and meningioma"
@@ -167,7 +181,7 @@ def test_two_types_nearer_than_the_margin_are_named_both(limit: float, told: boo
     ("limit", "told"), [(0.75, False), (math.nextafter(0.75, 1), True), (0, False), (1, True)]
 )
 def test_an_outline_fainter_than_the_limit_is_not_clear(limit: float, told: bool) -> None:
-    warnings = Judgement(faint_below=limit).warnings(*outlined(middle(), 0.75), None, None)
+    warnings = Judgement(faint_below=limit).warnings(outlined(middle(), 0.75), None, None)
     assert kinds(warnings) == [WarningKind.NO_TUMOR] * told
     if told:
         assert warnings[0].message == "no tumor clearly outlined"
@@ -175,9 +189,9 @@ def test_an_outline_fainter_than_the_limit_is_not_clear(limit: float, told: bool
 
 
 def test_faintness_is_that_of_the_outlined_pixels_alone() -> None:
-    probability, mask = outlined(middle(), 0.75)
-    probability[~mask] = 0.4
-    assert Judgement(faint_below=0.75).warnings(probability, mask, None, None) == ()
+    mask = middle()
+    outlines = statistics(np.where(mask, np.float32(0.75), np.float32(0.4)), mask)
+    assert Judgement(faint_below=0.75).warnings(outlines, None, None) == ()
 
 
 @pytest.mark.parametrize(("lowest", "limit"), [(None, 0.6), (0.2, 0.2)])
@@ -185,7 +199,7 @@ def test_no_outline_is_told_whatever_the_limits(lowest: float | None, limit: flo
     probability = np.full(SHAPE, 0.125, np.float32)
     probability[1, 3, 4] = 0.1875
     judgement = Judgement(threshold=0.6, lowest_threshold=lowest)
-    [warning] = judgement.warnings(probability, np.zeros(SHAPE, np.bool_), None, None)
+    [warning] = judgement.warnings(statistics(probability, np.zeros(SHAPE, np.bool_)), None, None)
     assert warning == FindingWarning(WarningKind.NO_TUMOR, "no tumor outlined", 0.1875, limit)
 
 
@@ -199,25 +213,25 @@ def test_an_outline_on_any_edge_is_told_with_its_pixels_there(
 ) -> None:
     mask = middle()
     mask[(1, *place)] = True  # type: ignore[index]
-    [warning] = Judgement().warnings(*outlined(mask), None, None)
+    [warning] = Judgement().warnings(outlined(mask), None, None)
     assert (warning.kind, warning.score, warning.limit) == (WarningKind.EDGE, pixels, 1)
     assert "edge" in warning.message
 
 
 def test_an_outline_one_pixel_from_every_edge_is_not_told() -> None:
-    assert Judgement().warnings(*outlined(middle()), None, None) == ()
+    assert Judgement().warnings(outlined(middle()), None, None) == ()
 
 
 def test_a_narrow_picture_counts_each_pixel_once() -> None:
     for shape in ((1, 1, 6), (1, 6, 1), (1, 1, 1), (1, 2, 2)):
-        [warning] = Judgement().warnings(*outlined(np.ones(shape, np.bool_)), None, None)
+        [warning] = Judgement().warnings(outlined(np.ones(shape, np.bool_)), None, None)
         assert warning.score == math.prod(shape)
 
 
 def test_all_warnings_come_together_and_in_one_line_each() -> None:
     strict = Judgement(unsure_margin=1, faint_below=1, strange_above=0.5)
     mask = np.ones(SHAPE, np.bool_)
-    warnings = strict.warnings(*outlined(mask), types(0.4, 0.35, 0.25), 0.6)
+    warnings = strict.warnings(outlined(mask), types(0.4, 0.35, 0.25), 0.6)
     assert kinds(warnings) == [
         WarningKind.UNFAMILIAR,
         WarningKind.NO_TUMOR,

@@ -20,12 +20,17 @@ LIGHT = [
     "tumorlens",
     "tumorlens.cli",
     "tumorlens.scan",
+    "tumorlens.scan.choice",
+    "tumorlens.scan.sources",
+    "tumorlens.scan.stack",
     "tumorlens.finding",
+    "tumorlens.finding.write",
     "tumorlens.dataset",
     "tumorlens.dataset.download",
     "tumorlens.dataset.verify",
     "tumorlens.dataset.statistics",
     "tumorlens.analyze",
+    "tumorlens.assemble",
     "tumorlens.bundle",
     "tumorlens.bundle.describe",
     "tumorlens.bundle.write",
@@ -33,6 +38,9 @@ LIGHT = [
     "tumorlens.familiarity",
     "tumorlens.judgement",
     "tumorlens.outline",
+    "tumorlens.pacs.server",
+    "tumorlens.pacs.watch",
+    "tumorlens.cli.pacs",
     "tumorlens.predict",
     "tumorlens.preprocess",
 ]
@@ -54,7 +62,7 @@ def test_analysis_imports_no_library_of_the_training_half() -> None:
 def test_a_bundle_is_used_without_them(tmp_path: Path) -> None:
     """Written here, loaded and asked there."""
     write_small(tmp_path / "b")
-    Image.new("L", (50, 40), 9).save(tmp_path / "a.png")
+    Image.linear_gradient("L").resize((50, 40)).save(tmp_path / "a.png")
     words = [
         "predict",
         str(tmp_path / "a.png"),
@@ -65,6 +73,18 @@ def test_a_bundle_is_used_without_them(tmp_path: Path) -> None:
     ]
     run = f"import sys; sys.argv = {['tumorlens', *words]}\nfrom tumorlens.cli import main\n"
     assert loaded_after(run + "try: main()\nexcept SystemExit as end: assert not end.code") == []
+    assert (tmp_path / "out" / "a.json").is_file()
+
+
+def test_a_picture_is_read_and_written_without_the_libraries_of_other_formats(tmp_path: Path) -> None:
+    write_small(tmp_path / "b")
+    Image.linear_gradient("L").resize((50, 40)).save(tmp_path / "a.png")
+    run = (
+        "from tumorlens import Analyzer, read_scan\n"
+        f"finding = Analyzer({str(tmp_path / 'b')!r}).analyze(read_scan({str(tmp_path / 'a.png')!r}))\n"
+        f"finding.write({str(tmp_path / 'out')!r}, ['overlay', 'json', 'html', 'mask'])"
+    )
+    assert loaded_after(run, ["pydicom", "highdicom", "nibabel"]) == []
     assert (tmp_path / "out" / "a.json").is_file()
 
 

@@ -1,22 +1,22 @@
 """The Analyzer: a scan in, a finding out.
 
-It prepares the slices, asks the models, undoes the preparation and judges what was said.
+It prepares the slices, asks the models, and makes what they say of a scan's slices one finding.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.assemble import SliceOpinion, assemble
 from tumorlens.bundle import Bundle, open_bundle
 from tumorlens.ensemble import Ensemble, Opinion
 from tumorlens.finding import Finding
 from tumorlens.parallel import in_order
-from tumorlens.preprocess import prepare_image, restore_map
+from tumorlens.preprocess import prepare_image
 from tumorlens.scan import Scan
-from tumorlens.tumor_type import TumorType
 
 _BATCH = 4  # slices; more at once leave the processor's caches and are slower
 
@@ -39,23 +39,51 @@ class Analyzer:
             bundle = source if isinstance(source, Bundle) else open_bundle(source)
             self._ensemble = bundle.load()
 
-    def analyze(self, scan: Scan) -> Finding:
-        """Outline and name the tumor on every slice of a scan."""
-        return self.analyze_batch([scan])[0]
+    @property
+    def name(self) -> str | None:
+        """What the models are called together."""
+        return self._ensemble.name
+
+    def analyze(
+        self, scan: Scan, *, largest_component: bool = False, report: Callable[[int], None] | None = None
+    ) -> Finding:
+        """Outline and name the tumor on every slice of a scan.
+
+        Args:
+            scan: One slice or a stack.
+            largest_component: Whether to keep nothing but the largest connected part of the outline.
+            report: Told how many slices were looked at since it was last told.
+        """
+        return self._findings([scan], largest_component=largest_component, report=report)[0]
 
     def analyze_batch(self, scans: Sequence[Scan]) -> list[Finding]:
         """The findings of several scans, in their order; faster than one by one."""
+        return self._findings(scans)
+
+    def _findings(
+        self,
+        scans: Sequence[Scan],
+        *,
+        largest_component: bool = False,
+        report: Callable[[int], None] | None = None,
+    ) -> list[Finding]:
         slices = [pixels for scan in scans for pixels in scan.pixels]
         chunks = [slices[at : at + _BATCH] for at in range(0, len(slices), _BATCH)]
+        told: list[SliceOpinion] = []
+        for part in in_order(self._look, chunks):
+            told += part
+            if report is not None:
+                report(len(part))
         ends = list(itertools.accumulate(len(scan.pixels) for scan in scans))
-        looks = list(in_order(self._look, chunks))
-        opinions = [opinion for look, _ in looks for opinion in look]
-        strangeness = [strange for _, look in looks for strange in look]
-        parts = [slice(end - len(scan.pixels), end) for scan, end in zip(scans, ends, strict=True)]
-        told = [(scan, opinions[part], strangeness[part]) for scan, part in zip(scans, parts, strict=True)]
-        return list(in_order(lambda known: self._finding(*known), told))
+        parts = [told[end - len(scan.pixels) : end] for scan, end in zip(scans, ends, strict=True)]
 
-    def _look(self, slices: Sequence[NDArray[np.generic]]) -> tuple[list[Opinion], list[float]]:
+        def finding(known: tuple[Scan, list[SliceOpinion]]) -> Finding:
+            judgement, name = self._ensemble.judgement, self._ensemble.name
+            return assemble(*known, judgement, model=name, largest_component=largest_component)
+
+        return list(in_order(finding, list(zip(scans, parts, strict=True))))
+
+    def _look(self, slices: Sequence[NDArray[np.generic]]) -> list[SliceOpinion]:
         """What the models say of each slice, and how strange each looks."""
         ensemble = self._ensemble
         inputs = {
@@ -63,38 +91,9 @@ class Analyzer:
             for size in sorted(ensemble.sizes)
         }
         known = ensemble.familiarity
-        strangeness = [] if known is None else known(next(iter(inputs.values()))[:, 0]).tolist()
-        return list(_one_by_one(ensemble(inputs), len(slices))), strangeness
-
-    def _finding(self, scan: Scan, opinions: Sequence[Opinion], strangeness: Sequence[float]) -> Finding:
-        judgement = self._ensemble.judgement
-        rows, columns = scan.pixels.shape[1:]
-        coarse = [opinion.tumor_probability for opinion in opinions if opinion.tumor_probability is not None]
-        tumor = _restored(coarse, (rows, columns))
-        mask = None
-        if tumor is not None:
-            mask = tumor >= judgement.thresholds(np.concatenate(coarse))[:, None, None]
-        logits = [opinion.class_logits for opinion in opinions if opinion.class_logits is not None]
-        strange = float(np.mean(strangeness)) if strangeness else None
-        probabilities = None
-        heatmap = None
-        if logits:
-            mean = judgement.probabilities(np.concatenate(logits)).mean(axis=0)
-            probabilities = {tumor_type: float(mean[tumor_type.class_index]) for tumor_type in TumorType}
-            named = int(mean.argmax())
-            evidence = [_evidence(opinion, named) for opinion in opinions]
-            heatmap = _restored(evidence, (rows, columns), peaks_between=True)
-        return Finding(
-            scan=scan,
-            mask=mask,
-            probabilities=probabilities,
-            tumor_probability=tumor,
-            heatmap=None if heatmap is None else _to_its_strongest(heatmap),
-            confidence=None if probabilities is None else judgement.confidence(probabilities),
-            strangeness=strange,
-            warnings=judgement.warnings(tumor, mask, probabilities, strange),
-            model=self._ensemble.name,
-        )
+        strange = [None] * len(slices) if known is None else known(next(iter(inputs.values()))[:, 0]).tolist()
+        opinions = _one_by_one(ensemble(inputs), len(slices))
+        return [SliceOpinion(*pair) for pair in zip(opinions, strange, strict=True)]
 
 
 def _one_by_one(opinion: Opinion, count: int) -> Iterator[Opinion]:
@@ -106,26 +105,3 @@ def _one_by_one(opinion: Opinion, count: int) -> Iterator[Opinion]:
             None if opinion.class_logits is None else opinion.class_logits[part],
             None if opinion.class_maps is None else opinion.class_maps[part],
         )
-
-
-def _evidence(opinion: Opinion, named: int) -> NDArray[np.float32] | None:
-    """What each position of a slice adds to the named type's lead over the mean of all types.
-
-    Softmax sees nothing but differences of logits, so this, and no single map, is what spoke for the name.
-    """
-    maps = opinion.class_maps
-    return None if maps is None else maps[:, named] - maps.mean(axis=1)
-
-
-def _restored(
-    maps: Sequence[NDArray[np.float32] | None], shape: tuple[int, int], *, peaks_between: bool = False
-) -> NDArray[np.float32] | None:
-    """Maps (1, size, size) of a scan's slices in its own pixels, (slices, *shape)."""
-    given = [restore_map(part[0], shape, peaks_between=peaks_between) for part in maps if part is not None]
-    return np.stack(given) if given else None
-
-
-def _to_its_strongest(heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What spoke for the name, in [0, 1]; what spoke against it is 0."""
-    strongest = heatmap.max()
-    return np.clip(heatmap / strongest, 0, 1) if strongest > 0 else np.zeros_like(heatmap)

@@ -4,7 +4,7 @@ The numbers come from slices that the models hadn't been trained on (`tumorlens 
 that results are reported on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tumorlens.finding import Confidence, FindingWarning, WarningKind
-from tumorlens.outline import expected_dice, expected_dice_threshold
+from tumorlens.outline import OutlineStatistics, expected_dice, expected_dice_threshold
 from tumorlens.tumor_type import TumorType
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -120,53 +120,66 @@ class Judgement(BaseModel):
         lowest = self.lowest_threshold
         return np.array([expected_dice_threshold(each, lowest) for each in tumor_probability], np.float32)
 
-    def confidence(self, probabilities: dict[TumorType, float]) -> Confidence:
-        """The word for the likeliest type's probability, and how often that word was right."""
+    def confidence(
+        self, probabilities: dict[TumorType, float], strangeness: float | None = None
+    ) -> Confidence:
+        """The word for the likeliest type's probability, and how often that word was right.
+
+        On a picture too strange to be such a slice the word is ``low``, and no rate goes with it: rates were
+        measured on slices.
+        """
         top = max(probabilities.values())
+        if self._is_strange(strangeness):
+            return Confidence("low", top, None, 0)
         band = next(band for band in self.bands if top >= band.from_probability)
         return Confidence(band.word, top, band.accuracy, band.slices)
 
     def warnings(
         self,
-        tumor_probability: NDArray[np.floating] | None,
-        mask: NDArray[np.bool_] | None,
+        outlines: Sequence[OutlineStatistics] | None,
         probabilities: dict[TumorType, float] | None,
         strangeness: float | None,
     ) -> tuple[FindingWarning, ...]:
         """What a reader should know before trusting a finding.
 
         Args:
-            tumor_probability: (slices, rows, columns).
-            mask: The same shape.
+            outlines: Of each slice; None where nothing outlines.
             probabilities: Of each tumor type.
-            strangeness: Of the picture; the slices' mean.
+            strangeness: Of the picture.
         """
         found = [*self._strange(strangeness)]
-        if mask is not None and tumor_probability is not None:
-            found += [*self._outline(tumor_probability, mask)]
+        if outlines is not None:
+            found += [*self._outline(outlines)]
         if probabilities is not None:
             found += [*self._unsure(probabilities)]
         return tuple(found)
 
+    def is_faint(self, outline: OutlineStatistics) -> bool:
+        """Whether an outline isn't clear, or there is none."""
+        return not outline.pixels or outline.inside < self.faint_below
+
     def _strange(self, strangeness: float | None) -> Iterator[FindingWarning]:
         limit = self.strange_above
-        if strangeness is not None and limit is not None and strangeness > limit:
+        if strangeness is not None and limit is not None and self._is_strange(strangeness):
             message = "this doesn't look like a T1 contrast-enhanced brain slice"
             yield FindingWarning(WarningKind.UNFAMILIAR, message, strangeness, limit)
 
-    def _outline(
-        self, tumor_probability: NDArray[np.floating], mask: NDArray[np.bool_]
-    ) -> Iterator[FindingWarning]:
-        if not mask.any():
-            highest = float(tumor_probability.max())
+    def _is_strange(self, strangeness: float | None) -> bool:
+        limit = self.strange_above
+        return strangeness is not None and limit is not None and strangeness > limit
+
+    def _outline(self, outlines: Sequence[OutlineStatistics]) -> Iterator[FindingWarning]:
+        pixels = sum(outline.pixels for outline in outlines)
+        if not pixels:
+            highest = max(outline.highest for outline in outlines)
             limit = self.threshold if self.lowest_threshold is None else self.lowest_threshold
             yield FindingWarning(WarningKind.NO_TUMOR, "no tumor outlined", highest, limit)
             return
-        inside = float(tumor_probability[mask].mean(dtype=np.float64))
+        inside = sum(outline.pixels * outline.inside for outline in outlines) / pixels
         if inside < self.faint_below:
             message = "no tumor clearly outlined"
             yield FindingWarning(WarningKind.NO_TUMOR, message, inside, self.faint_below)
-        edge = int(mask.sum() - mask[:, 1:-1, 1:-1].sum())
+        edge = sum(outline.at_edge for outline in outlines)
         if edge:
             yield FindingWarning(WarningKind.EDGE, "the outline touches the image's edge", edge, 1)
 

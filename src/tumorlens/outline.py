@@ -1,9 +1,39 @@
-"""Where to draw the line: the outline that promises the highest Dice."""
+"""Where to draw the line, the outline that promises the highest Dice, and an outline's numbers."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 _LEVELS = 1000
+
+
+@dataclass(frozen=True)
+class OutlineStatistics:
+    """An outline's numbers on one slice.
+
+    Attributes:
+        pixels: How many are outlined.
+        inside: Mean probability of the outlined pixels; 0 where there are none.
+        highest: The largest probability of any pixel.
+        at_edge: How many outlined pixels lie at the slice's edge.
+    """
+
+    pixels: int
+    inside: float
+    highest: float
+    at_edge: int
+
+
+def outline_statistics(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> OutlineStatistics:
+    """The numbers of a mask (rows, columns) made from probabilities of the same shape."""
+    pixels = int(np.count_nonzero(mask))
+    return OutlineStatistics(
+        pixels=pixels,
+        inside=float(probability[mask].mean(dtype=np.float64)) if pixels else 0.0,
+        highest=float(probability.max()),
+        at_edge=pixels - int(np.count_nonzero(mask[1:-1, 1:-1])),
+    )
 
 
 def expected_dice_threshold(probability: NDArray[np.floating], lowest: float) -> float:

@@ -161,7 +161,7 @@ def test_warnings_are_counted_by_kind_and_slices_by_having_any() -> None:
     ]
     evaluation = evaluate_trust(cases, resamples=10)
     assert evaluation.warnings == {
-        WarningKind.UNFAMILIAR: 0, WarningKind.NO_TUMOR: 0, WarningKind.UNSURE: 0.25, WarningKind.EDGE: 0.5
+        **dict.fromkeys(WarningKind, 0), WarningKind.UNSURE: 0.25, WarningKind.EDGE: 0.5
     }  # fmt: skip
     assert evaluation.scores["flagged"].value == 0.5
     assert evaluation.slices["warnings"].tolist() == ["edge unsure", "edge", "", ""]
@@ -202,7 +202,7 @@ def test_a_report_of_trust_is_whole_and_valid(tmp_path: Path) -> None:
     results = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert results["task"] == "trust"
     assert results["scores"]["energy_inside"]["value"] == 0.25
-    assert results["warnings"] == {"unfamiliar": 0, "no-tumor": 0, "unsure": 0, "edge": 0.25}
+    assert results["warnings"] == {"unfamiliar": 0, "no-tumor": 0, "unsure": 0, "edge": 0.25, "uneven": 0}
     assert results["per_class"]["meningioma"]["pointing_game"]["value"] is None
     table = pd.read_csv(tmp_path / "slices.csv", keep_default_na=False)
     assert table["warnings"].tolist() == ["", "", "edge", ""]

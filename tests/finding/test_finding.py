@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tumorlens.finding import Confidence, Finding, FindingWarning, WarningKind
+from tumorlens.finding import Confidence, Finding, FindingWarning, SliceMaps, WarningKind
 from tumorlens.scan import Scan
 from tumorlens.tumor_type import TumorType
 
@@ -29,13 +29,57 @@ def test_the_likeliest_type_is_the_tumor_type() -> None:
     assert Finding(scan(), None, None).tumor_type is None
 
 
-def test_the_area_is_that_of_all_outlined_pixels() -> None:
+def outlined() -> np.ndarray:
+    """3 pixels on slice 0 and 5 on slice 1."""
     mask = np.zeros((2, 4, 6), np.bool_)
-    mask[0, 1, 2:5] = mask[1, 3, 5] = True
-    assert Finding(scan(), mask, None).area_mm2 == 4 * 0.5 * 2.0
-    assert Finding(scan(), np.zeros_like(mask), None).area_mm2 == 0
-    assert Finding(scan(spacing=None), mask, None).area_mm2 is None
+    mask[0, 1, 2:5] = mask[1, 3, 1:] = True
+    return mask
+
+
+def test_the_area_is_that_of_the_slice_with_the_largest_outline() -> None:
+    assert Finding(scan(), outlined(), None).area_mm2 == 5 * 0.5 * 2.0
+    assert Finding(scan(), outlined()[::-1], None).area_mm2 == 5 * 0.5 * 2.0
+    assert Finding(scan(), np.zeros((2, 4, 6), np.bool_), None).area_mm2 == 0
+    assert Finding(scan(spacing=None), outlined(), None).area_mm2 is None
     assert Finding(scan(), None, None).area_mm2 is None
+
+
+def test_the_volume_is_that_of_all_outlined_voxels() -> None:
+    stack = Scan(np.ones((2, 4, 6)), Path("a"), (0.5, 2.0), slice_spacing=3.0)
+    assert Finding(stack, outlined(), None).volume_mm3 == 8 * 0.5 * 2.0 * 3.0
+    assert Finding(stack, None, None).volume_mm3 is None
+    assert Finding(scan(), outlined(), None).volume_mm3 is None
+    single = Scan(np.ones((1, 4, 6)), Path("a"), (0.5, 2.0), slice_spacing=3.0)
+    assert Finding(single, outlined()[:1], None).volume_mm3 is None
+
+
+def test_slices_with_an_outline_are_counted_and_the_largest_is_the_key_slice() -> None:
+    finding = Finding(scan((3, 4, 6)), np.stack([np.zeros((4, 6), np.bool_), *outlined()]), None)
+    assert finding.tumor_pixels == (0, 3, 5)
+    assert finding.tumor_slices == (1, 2)
+    assert finding.key_slice == 2
+    nothing = Finding(scan((3, 4, 6)), np.zeros((3, 4, 6), np.bool_), None)
+    assert (nothing.tumor_pixels, nothing.tumor_slices, nothing.key_slice) == ((0, 0, 0), (), 1)
+    unasked = Finding(scan((3, 4, 6)), None, None)
+    assert (unasked.tumor_pixels, unasked.tumor_slices, unasked.key_slice) == (None, (), 1)
+
+
+def test_diameters_are_measured_in_millimetres_where_there_is_a_spacing() -> None:
+    found = Finding(scan(), outlined(), None).diameters
+    assert found is not None
+    assert found.slice_index == 1
+    assert found.longest_mm == pytest.approx(np.hypot(0.5, 10))
+    assert Finding(scan(spacing=None), outlined(), None).diameters is None
+    assert Finding(scan(), None, None).diameters is None
+    assert Finding(scan(), np.zeros((2, 4, 6), np.bool_), None).diameters is None
+
+
+def test_maps_kept_coarse_do_as_well_as_arrays() -> None:
+    maps = SliceMaps([np.full((8, 8), share, np.float32) for share in (0.25, 0.5)], (4, 6))
+    finding = Finding(scan(), None, None, tumor_probability=maps, heatmap=maps)
+    assert finding.heatmap is maps
+    with pytest.raises(ValueError, match="expected a heatmap of the scan's shape"):
+        Finding(scan((3, 4, 6)), None, None, heatmap=maps)
 
 
 def test_confidence_says_what_it_has_been_worth() -> None:
@@ -46,4 +90,4 @@ def test_confidence_says_what_it_has_been_worth() -> None:
 def test_a_warning_reads_as_its_message() -> None:
     warning = FindingWarning(WarningKind.EDGE, "the outline touches the image's edge", 3, 1)
     assert f"{warning}" == "the outline touches the image's edge"
-    assert [str(kind) for kind in WarningKind] == ["unfamiliar", "no-tumor", "unsure", "edge"]
+    assert [str(kind) for kind in WarningKind] == ["unfamiliar", "no-tumor", "unsure", "edge", "uneven"]

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.stand_ins import block
+from tests.stand_ins import block, overlap
 from tumorlens.finding import (
     Finding,
     FindingWarning,
+    SliceMaps,
     WarningKind,
     overlay_picture,
     write_heatmap,
@@ -170,6 +171,21 @@ def test_a_heatmap_lies_where_it_was_found_and_leaves_the_rest_of_the_slice(tmp_
     assert ((np.ptp(picture, axis=2) > 20) == block(SHAPE)).all()
     outside = picture[~block(SHAPE)]
     assert outside[:, 0] == pytest.approx((ramp() / 4000 * 255)[~block(SHAPE)], abs=1)
+
+
+def test_a_slice_of_maps_kept_coarse_is_drawn_like_one_of_an_array(tmp_path: Path) -> None:
+    coarse = [block((32, 32)).astype(np.float32), block((32, 32))[::-1].astype(np.float32)]
+    maps = SliceMaps(coarse, SHAPE)
+    scan = Scan(np.stack([ramp(), ramp()]), Path("a"))
+    kept = Finding(scan, None, None, tumor_probability=maps, heatmap=maps)
+    whole = Finding(scan, None, None, tumor_probability=np.asarray(maps), heatmap=np.asarray(maps))
+    for name, finding in {"kept": kept, "whole": whole}.items():
+        write_heatmap(finding, tmp_path / f"{name}-h.png", 1)
+        write_overlay(finding, tmp_path / f"{name}-o.png", 1, uncertainty=True)
+    for kind in "ho":
+        assert (read(tmp_path / f"kept-{kind}.png") == read(tmp_path / f"whole-{kind}.png")).all()
+    colored = np.ptp(read(tmp_path / "kept-h.png"), axis=2) > 60
+    assert overlap(colored, maps[1] > 0.2) > 0.8
 
 
 def test_an_empty_heatmap_is_the_slice(tmp_path: Path) -> None:

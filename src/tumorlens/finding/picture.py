@@ -16,6 +16,8 @@ BAND = (86, 180, 233)
 """Sky blue of the same palette."""
 UNCERTAIN = (0.2, 0.8)
 """A pixel between these probabilities may or may not be tumor."""
+HEAT_COLORS = ((60, 0, 80), (230, 90, 30), (255, 255, 160))
+"""From what hardly spoke for the name to what spoke most for it."""
 _HEAT_OPACITY = 0.7
 
 
@@ -43,13 +45,18 @@ def write_overlay(finding: Finding, path: Path, slice_index: int = 0, *, uncerta
     Raises:
         OSError: The file can't be written.
     """
+    _save(captioned_overlay(finding, slice_index, uncertainty=uncertainty), path)
+
+
+def captioned_overlay(finding: Finding, slice_index: int, *, uncertainty: bool = False) -> Image.Image:
+    """The picture that `write_overlay` writes."""
     pixels = finding.scan.pixels[slice_index]
     mask = None if finding.mask is None else finding.mask[slice_index]
     picture = overlay_picture(pixels, mask)
     if uncertainty and finding.tumor_probability is not None:
         picture = _tinted(picture, finding.tumor_probability[slice_index], mask)
     _caption_finding(picture, finding)
-    _save(picture, path)
+    return picture
 
 
 def write_heatmap(finding: Finding, path: Path, slice_index: int = 0) -> None:
@@ -64,16 +71,18 @@ def write_heatmap(finding: Finding, path: Path, slice_index: int = 0) -> None:
     if finding.heatmap is None:
         raise ValueError("expected a finding with a heatmap, got one without")
     heat = finding.heatmap[slice_index].astype(np.float32)
-    colors = ImageOps.colorize(
-        Image.fromarray((heat * 255).astype(np.uint8)),
-        black=(60, 0, 80),
-        mid=(230, 90, 30),
-        white=(255, 255, 160),
-    )
-    opacity = Image.fromarray((_HEAT_OPACITY * 255 * np.sqrt(heat)).astype(np.uint8))
-    picture = Image.composite(colors, overlay_picture(finding.scan.pixels[slice_index], None), opacity)
+    picture = with_heat(overlay_picture(finding.scan.pixels[slice_index], None), heat)
     _caption_finding(picture, finding)
     _save(picture, path)
+
+
+def with_heat(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
+    """A picture with a map (rows, columns) in [0, 1] over it, the brighter and the less clear the higher."""
+    low, middle, high = HEAT_COLORS
+    levels = Image.fromarray((heat * 255).astype(np.uint8))
+    colors = ImageOps.colorize(levels, black=low, mid=middle, white=high)
+    opacity = Image.fromarray((_HEAT_OPACITY * 255 * np.sqrt(heat)).astype(np.uint8))
+    return Image.composite(colors, picture, opacity)
 
 
 def _caption_finding(picture: Image.Image, finding: Finding) -> None:

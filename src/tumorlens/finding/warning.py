@@ -10,13 +10,16 @@ class WarningKind(StrEnum):
     ``UNFAMILIAR``: the picture doesn't look like a T1 contrast-enhanced brain slice.
     ``NO_TUMOR``: nothing was outlined, or nothing clearly.
     ``UNSURE``: two tumor types are nearly as likely.
-    ``EDGE``: the outline touches the image's edge, so that a part may lie outside.
+    ``EDGE``: the outline touches the image's edge or reaches a stack's first or last slice, so that a part
+    may lie outside.
+    ``UNEVEN``: a stack's slices don't lie equally far apart, so that the volume is approximate.
     """
 
     UNFAMILIAR = "unfamiliar"
     NO_TUMOR = "no-tumor"
     UNSURE = "unsure"
     EDGE = "edge"
+    UNEVEN = "uneven"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import TumorlensError
+from tumorlens.scan.limits import check_size
 from tumorlens.scan.scan import Scan
 
 FIELD_OF_VIEW_MM = 512 * 0.49
@@ -71,8 +72,13 @@ def read_matlab(path: Path) -> MatlabSlice:
 
 
 def scan_from_matlab(path: Path) -> Scan:
-    """Read a MATLAB v7.3 slice as a scan; its spacing follows from the published field of view."""
+    """Read a MATLAB v7.3 slice as a scan; its spacing follows from the published field of view.
+
+    Raises:
+        TumorlensError: It is no such file, damaged, too small or too large, or not finite.
+    """
     image = read_matlab(path).image
+    check_size(path.name, 1, *image.shape)
     if not np.isfinite(image).all():
         raise TumorlensError(f"{path.name}: expected finite pixel values, got NaN or infinity; mend the file")
     spacing = pixel_spacing(image.shape)

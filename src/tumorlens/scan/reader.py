@@ -1,27 +1,219 @@
-"""One way in: the right reader by what the file holds, whatever its name says."""
+"""One way in: the right reader by what a file holds, whatever its name says."""
 
+import contextlib
+import dataclasses
+import os
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tumorlens.errors import TumorlensError
+from tumorlens.scan.archive import is_zip, unpacked
 from tumorlens.scan.matlab import is_matlab, scan_from_matlab
 from tumorlens.scan.picture import is_picture, scan_from_picture
 from tumorlens.scan.scan import Scan
 
+if TYPE_CHECKING:
+    from tumorlens.scan.stack import Stack
 
-def read_scan(path: str | Path) -> Scan:
-    """Read a scan from a MATLAB v7.3 slice, a PNG or a JPEG.
+# Readers of DICOM and NIfTI are imported only when such a file comes: their libraries take a while to load.
+
+_EXPECTED = "a MATLAB v7.3 slice, a PNG, JPEG, TIFF or BMP, a DICOM file, a NIfTI volume, or a zip of these"
+_HEAD = 1024
+_MOST_FILES = 100_000
+
+
+def read_scan(path: str | Path, series: str | None = None) -> Scan:
+    """Read a scan: a picture, a MATLAB v7.3 slice, a NIfTI volume, a DICOM file, or a folder or zip of DICOM.
+
+    Of several DICOM series the best match for T1 with contrast is taken; ``Scan.reason`` says why.
+
+    Args:
+        path: A file or a folder.
+        series: Which DICOM series: its place in `list_series` from 1, its UID or a part of its description.
 
     Raises:
-        TumorlensError: There is no such file, or it is none of these or damaged.
+        TumorlensError: There is no such file, it is none of these or damaged, or no series fits.
     """
     path = Path(path)
+    if path.is_dir():
+        return _checked(_scan_from_files(path, path, series))
+    head = read_head(path)
+    if is_zip(head):
+        with unpacked(path) as folder, _named_after(path, folder):
+            return _checked(_scan_from_files(folder, path, series))
+    return _checked(_scan_from_file(path, head, series))
+
+
+def read_series(source: Path, files: Sequence[Path], series: str | None = None) -> Scan:
+    """Read a scan of DICOM files that belong together, wherever they lie; see `read_scan`.
+
+    Args:
+        source: What to call them.
+        files: Any of them that holds no picture is left out.
+        series: As in `read_scan`.
+    """
+    return _checked(_scan_of(_stacks_of(files, source), source, series))
+
+
+def list_series(path: str | Path) -> list["Stack"]:
+    """The DICOM series in a folder, a zip or a file, as `read_scan` numbers them from 1.
+
+    Raises:
+        TumorlensError: There is none, or the archive is damaged.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _stacks_in(path, path)
+    head = read_head(path)
+    if is_zip(head):
+        with unpacked(path) as folder, _named_after(path, folder):
+            return _stacks_in(folder, path)
+    if not is_dicom(head):
+        raise TumorlensError(f"{path}: expected a folder, a zip or a file of DICOM, got something else")
+    return _stacks_of_file(path)
+
+
+@contextlib.contextmanager
+def _named_after(archive: Path, folder: Path) -> Iterator[None]:
+    """Let messages about an unpacked file name its archive, not the temporary folder."""
     try:
-        with path.open("rb") as file:
-            head = file.read(1024)
-    except OSError as error:
-        raise TumorlensError(f"{path}: can't be read: {error.strerror}") from error
+        yield
+    except TumorlensError as error:
+        raise TumorlensError(str(error).replace(f"{folder}{os.sep}", f"{archive.name}: ")) from error
+
+
+def _scan_from_file(path: Path, head: bytes, series: str | None) -> Scan:
+    if is_dicom(head):  # first: a DICOM file may begin as a TIFF does
+        return _scan_of(_stacks_of_file(path), path, series)
     if is_picture(head):
         return scan_from_picture(path)
     if is_matlab(head) or head.startswith(b"MATLAB"):
         return scan_from_matlab(path)
-    raise TumorlensError(f"{path}: expected a MATLAB v7.3 slice, a PNG or a JPEG, got something else")
+    from tumorlens.scan.nifti import is_nifti, scan_from_nifti
+
+    if is_nifti(path, head):
+        return scan_from_nifti(path)
+    raise TumorlensError(f"{path}: expected {_EXPECTED}, got something else")
+
+
+def _scan_from_files(folder: Path, source: Path, series: str | None) -> Scan:
+    """A scan of a folder's DICOM files or, where it has none, of the only file that is a scan."""
+    heads = {file: read_head(file) for file in _files(folder, source)}
+    dicom = [file for file, head in heads.items() if is_dicom(head)]
+    if dicom:
+        return _scan_of(_stacks_of(dicom, source), source, series)
+    others = [file for file, head in heads.items() if is_scan(file, head) and not is_zip(head)]
+    if len(others) > 1:
+        raise TumorlensError(
+            f"{source}: expected DICOM files or a single other scan, got {len(others)} such as "
+            f"{others[0].name}; name one of them"
+        )
+    if not others:
+        raise TumorlensError(f"{source}: expected {_EXPECTED}, found none in it among {len(heads)} files")
+    return dataclasses.replace(_scan_from_file(others[0], heads[others[0]], series), source=source)
+
+
+def _scan_of(stacks: list["Stack"], source: Path, series: str | None) -> Scan:
+    from tumorlens.scan.choice import choose
+
+    stack, reason = choose(stacks, series, source.name)
+    return stack.read(source, reason)
+
+
+def _stacks_of_file(path: Path) -> list["Stack"]:
+    """The series of a DICOM file.
+
+    Raises:
+        TumorlensError: Why it can't be read.
+    """
+    from tumorlens.scan.dicom import read_frames
+    from tumorlens.scan.series import stacks_of
+
+    return stacks_of(read_frames(path))
+
+
+def _stacks_in(folder: Path, source: Path) -> list["Stack"]:
+    """The DICOM series in a folder."""
+    return _stacks_of([file for file in _files(folder, source) if is_dicom(read_head(file))], source)
+
+
+def _stacks_of(files: Sequence[Path], source: Path) -> list["Stack"]:
+    """The series in DICOM files; those that can't be read or hold no picture are left out.
+
+    Raises:
+        TumorlensError: All are.
+    """
+    from tumorlens.scan.dicom import read_frames
+    from tumorlens.scan.series import stacks_of
+
+    frames, refused = [], []
+    for file in files:
+        try:
+            frames += read_frames(file)
+        except TumorlensError as error:
+            refused.append(str(error))
+    if not frames:
+        why = f" ({len(refused)} can't be used, such as {refused[0]})" if refused else ""
+        raise TumorlensError(f"{source}: expected DICOM files with pictures, found none{why}")
+    return stacks_of(frames)
+
+
+def _files(folder: Path, source: Path) -> list[Path]:
+    """All files below a folder, by name; hidden ones are left out and links to folders not followed."""
+    found: list[Path] = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(where, name) for name in sorted(names) if not name.startswith("."))
+        found += [path for path in paths if path.is_file()]  # no pipe, which would wait for ever
+        if len(found) > _MOST_FILES:
+            raise TumorlensError(
+                f"{source}: expected at most {_MOST_FILES:,} files, got more; choose a folder below"
+            )
+    return found
+
+
+def is_scan(path: Path, head: bytes) -> bool:
+    """Whether a file's first bytes are those of anything that `read_scan` reads."""
+    if is_dicom(head) or is_picture(head) or is_matlab(head) or is_zip(head):
+        return True
+    from tumorlens.scan.nifti import is_nifti
+
+    return is_nifti(path, head)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a DICOM file, with or without its preamble."""
+    if head[128:132] == b"DICM":
+        return True
+    group, element = head[:2], head[2:4]  # old files begin with an element of group 2 or 8
+    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    implicit = len(head) >= 8 and int.from_bytes(head[4:8], "little") < 1 << 10
+    known = group in (b"\x02\0", b"\x08\0") and int.from_bytes(element, "little") <= 0x0100
+    return known and (explicit or implicit)
+
+
+def read_head(path: Path) -> bytes:
+    """A file's first bytes, enough to tell what it is."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading from a pipe would wait for ever
+            raise TumorlensError(f"{path}: expected a file or a folder, got neither; save it as a file first")
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError as error:
+        raise TumorlensError(f"{path}: can't be read: {error.strerror}") from error
+
+
+def _checked(scan: Scan) -> Scan:
+    """A scan that shows something.
+
+    Raises:
+        TumorlensError: All its pixels have one value.
+    """
+    if scan.pixels.min() == scan.pixels.max():
+        raise TumorlensError(
+            f"{scan.source.name}: expected a picture with bright and dark places, got {scan.pixels.flat[0]} "
+            "everywhere; choose another slice"
+        )
+    return scan

@@ -1,0 +1,128 @@
+"""How fast and how large a long DICOM series is, from files to findings.
+
+    python benchmarks/stack.py [--slices 1000] [--size 512] [--rounds 3]
+
+A series is made of the twelve real slices in tests/data, repeated in turn, scaled to ``--size`` and written
+as single-frame DICOM files. In one run, round after round:
+
+- the whole way: `read_scan` on the folder, `Analyzer.analyze`, and the JSON written;
+- the model's own rate: the same slices, prepared before the clock starts, through the same networks with the
+  same second looks, on all cores.
+
+The ratio of the two rates' medians is printed. Peak memory is measured by `tumorlens predict` in a process of
+its own, for the whole series and for half of it.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from memory import tree_pss
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from tumorlens import Analyzer, read_scan
+from tumorlens.bundle import open_bundle
+from tumorlens.parallel import in_order
+from tumorlens.preprocess import prepare_image
+
+SLICES = Path(__file__).parents[1] / "tests" / "data" / "slices"
+BATCH = 4  # as the Analyzer's
+
+
+def scaled_slices(size: int) -> list[NDArray[np.int16]]:
+    """The real slices at (size, size)."""
+    found = []
+    for path in sorted(SLICES.glob("[0-9]*.mat")):
+        picture = Image.fromarray(read_scan(path).pixels[0].astype(np.float32))
+        found.append(np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)).astype(np.int16))
+    return found
+
+
+def write_slice(path: Path, pixels: NDArray[np.int16], index: int, uids: tuple[str, str]) -> None:
+    """One slice of a series as a DICOM file."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = MRImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = MRImageStorage, meta.MediaStorageSOPInstanceUID
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uids
+    dataset.Modality, dataset.SeriesDescription, dataset.InstanceNumber = "MR", "t1 +C", index + 1
+    dataset.PixelSpacing, dataset.SliceThickness = [0.49, 0.49], 1
+    dataset.ImageOrientationPatient, dataset.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, index]
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
+    dataset.PixelData = pixels.tobytes()
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that something takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def peak_mb(series: Path, out: Path) -> float:
+    """Peak memory of `tumorlens predict` on a series, MB, all processes together."""
+    command = [sys.executable, "-m", "tumorlens", "predict", str(series), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, tree_pss(process.pid))
+        time.sleep(0.1)
+    if process.returncode:
+        sys.exit(f"predict: exit code {process.returncode}")
+    return peak / 1e6
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--slices", type=int, default=1000)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    real = scaled_slices(arguments.size)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for name, count in (("whole", arguments.slices), ("half", arguments.slices // 2)):
+            (folder / name).mkdir()
+            uids = (generate_uid(), generate_uid())
+            for index in range(count):
+                write_slice(folder / name / f"{index:05d}.dcm", real[index % len(real)], index, uids)
+        measure(folder, arguments.slices, arguments.rounds, real)
+        for name in ("half", "whole"):
+            print(f"peak memory, {name} series: {peak_mb(folder / name, folder / f'out-{name}'):.0f} MB")
+
+
+def measure(folder: Path, count: int, rounds: int, real: list[NDArray[np.int16]]) -> None:
+    """Print the rates and their ratio."""
+    bundle = open_bundle()
+    analyzer, ensemble = Analyzer(bundle), bundle.load()
+    [size] = ensemble.sizes
+    inputs = [prepare_image(real[index % len(real)], size)[None] for index in range(count)]
+    batches = [{size: np.stack(inputs[at : at + BATCH])} for at in range(0, count, BATCH)]
+    whole, own = [], []
+    for _ in range(rounds):
+        own.append(timed(lambda: list(in_order(ensemble, batches))))
+        whole.append(
+            timed(lambda: analyzer.analyze(read_scan(folder / "whole")).write(folder / "out", ["json"]))
+        )
+    rates = [count / statistics.median(seconds) for seconds in (own, whole)]
+    print(f"{count} slices: the model alone {rates[0]:.1f}/s, files to finding {rates[1]:.1f}/s")
+    print(f"ratio {rates[1] / rates[0]:.2f}, medians of {rounds} rounds")
+
+
+if __name__ == "__main__":
+    main()

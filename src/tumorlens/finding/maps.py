@@ -1,0 +1,68 @@
+"""Maps as fine as a scan's slices, kept as coarse as the models made them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.preprocess import restore_map
+
+
+class SliceMaps:
+    """What a model said of every pixel of every slice, restored to a slice's own pixels when asked for.
+
+    Indexed like an array by the slice alone (``maps[3]``), iterated slice by slice, or turned into an array
+    of all slices by ``np.asarray(maps)``. A thousand slices of 512 x 512 would take a gigabyte as an array.
+
+    Args:
+        coarse: Of each slice, (size, size) in the geometry of `tumorlens.preprocess.prepare_image`.
+        shape: (rows, columns) of the scan's slices.
+        peaks_between: See `tumorlens.preprocess.restore_map`.
+        to_strongest: Whether to divide by the largest value of all slices and cut off below 0.
+    """
+
+    def __init__(
+        self,
+        coarse: Sequence[NDArray[np.float32]],
+        shape: tuple[int, int],
+        *,
+        peaks_between: bool = False,
+        to_strongest: bool = False,
+    ) -> None:
+        self._coarse = coarse
+        self._peaks_between = peaks_between
+        self._last: tuple[int, NDArray[np.float32]] | None = None
+        self._to_strongest = False
+        self.shape = (len(coarse), *shape)
+        if to_strongest:
+            self._strongest = max(float(each.max()) for each in self)
+            self._to_strongest = True
+
+    def __len__(self) -> int:
+        return len(self._coarse)
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        values = self._restored(range(len(self))[index])
+        if not self._to_strongest:
+            return values
+        if self._strongest <= 0:
+            return np.zeros_like(values)
+        return np.asarray(np.clip(values / np.float32(self._strongest), 0, 1))
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return (self[index] for index in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("expected copy=None or True, got False; the slices make a new array")
+        return np.asarray(np.stack(list(self)), dtype=dtype)
+
+    def _restored(self, index: int) -> NDArray[np.float32]:
+        """A slice; the last one is kept, since a single slice's is asked for again and again."""
+        last = self._last
+        if last is None or last[0] != index:
+            values = restore_map(self._coarse[index], self.shape[1:], peaks_between=self._peaks_between)
+            last = (index, values)
+            self._last = last
+        return last[1]

@@ -1,0 +1,216 @@
+"""The pictures of a report: slices in their true proportions, with outline, diameters, heatmap and scale."""
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from tumorlens.finding.finding import Finding
+from tumorlens.finding.measure import Diameters, Point
+from tumorlens.finding.picture import BAND, OUTLINE, with_heat
+from tumorlens.scan import Scan
+from tumorlens.scan.geometry import Plane, plane_of
+
+_FINER = 2  # lines are drawn this much larger and made smaller, which smooths them
+_WINDOW = (0.5, 99.7)  # percentiles of a scan's intensities that become black and white
+_SAMPLE = 1 << 20  # pixels that are enough to know these
+_SCALES_MM = (1, 2, 5, 10, 20, 50, 100)
+_QUALITY = 85
+_SIDES = {  # what lies at a picture's left, right, top and bottom; see `tumorlens.scan.Scan`
+    Plane.AXIAL: ("R", "L", "A", "P"),
+    Plane.CORONAL: ("R", "L", "S", "I"),
+    Plane.SAGITTAL: ("A", "P", "S", "I"),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as an HTML page needs it.
+
+    Attributes:
+        address: The picture itself, as a data URI.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    address: str
+    width: int
+    height: int
+
+
+class SlicePainter:
+    """Paints a finding's slices.
+
+    Args:
+        finding: What to paint.
+        side: The longer side of the pictures in pixels.
+        marked: Whether sides of the patient and a scale are written onto them.
+    """
+
+    def __init__(self, finding: Finding, side: int, *, marked: bool) -> None:
+        scan = finding.scan
+        self._finding = finding
+        self._window = _window(scan)
+        self._size = _size(scan, side)
+        self._marked = marked
+
+    def plain(self, index: int) -> Picture:
+        """A slice alone."""
+        return self._finished(self._gray(index))
+
+    def outlined(self, index: int) -> Picture:
+        """A slice with its outline, and the diameters where they lie in it."""
+        picture, mask = self._gray(index), self._finding.mask
+        if mask is not None and mask[index].any():
+            picture = _over(picture, self._outline(mask[index]))
+        diameters = self._finding.diameters
+        if diameters is not None and diameters.slice_index == index:
+            picture = _over(picture, self._diameters(diameters))
+        return self._finished(picture)
+
+    def heat(self, index: int) -> Picture:
+        """A slice with what spoke for the named type.
+
+        Raises:
+            ValueError: The finding has no heatmap.
+        """
+        heatmap = self._finding.heatmap
+        if heatmap is None:
+            raise ValueError("expected a finding with a heatmap, got one without")
+        values = Image.fromarray(heatmap[index].astype(np.float32)).resize(self._size)
+        return self._finished(with_heat(self._gray(index), np.asarray(values).clip(0, 1)))
+
+    def _gray(self, index: int) -> Image.Image:
+        low, high = self._window
+        values = self._finding.scan.pixels[index].astype(np.float64)
+        shares = ((values / 2 - low / 2) / (high / 2 - low / 2)).clip(0, 1)  # halves, so that none overflows
+        picture = Image.fromarray((shares * 255).round().astype(np.uint8))
+        return picture.resize(self._size, Image.Resampling.BICUBIC).convert("RGB")
+
+    def _outline(self, mask: NDArray[np.bool_]) -> Image.Image:
+        """The outline inside of a mask, with a thin shadow around."""
+        fine = (self._size[0] * _FINER, self._size[1] * _FINER)
+        soft = Image.fromarray(mask.astype(np.float32)).resize(fine, Image.Resampling.BILINEAR)
+        values = np.asarray(soft)
+        inside = values >= min(0.5, float(values.max()))
+        width = max(max(fine) // 240, 2)
+        shadow = _shrunk(~inside, 0) & ~_shrunk(~inside, width // 2)
+        layer = np.zeros((*inside.shape, 4), np.uint8)
+        layer[shadow] = (0, 0, 0, 150)
+        layer[inside & ~_shrunk(inside, width)] = (*OUTLINE, 255)
+        return Image.fromarray(layer)
+
+    def _diameters(self, found: Diameters) -> Image.Image:
+        fine = (self._size[0] * _FINER, self._size[1] * _FINER)
+        layer = Image.new("RGBA", fine, (0, 0, 0, 0))
+        draw = ImageDraw.Draw(layer)
+        width = max(max(fine) // 240, 3)
+        for color, wide in (((0, 0, 0, 190), width + 4), ((*BAND, 255), width)):
+            for begin, end in ((self._place(each) for each in pair) for pair in _strokes(found)):
+                draw.line([*begin, *end], fill=color, width=wide)
+        return layer
+
+    def _place(self, point: Point) -> tuple[float, float]:
+        """Where a point (row, column) of a slice lies on a layer of lines, as (x, y)."""
+        _, rows, columns = self._finding.scan.pixels.shape
+        width, height = self._size
+        x = (point[1] + 0.5) / columns * width * _FINER
+        return x, (point[0] + 0.5) / rows * height * _FINER
+
+    def _finished(self, picture: Image.Image) -> Picture:
+        if self._marked:
+            _mark(picture, self._finding.scan)
+        return _encoded(picture)
+
+
+def _window(scan: Scan) -> tuple[float, float]:
+    """The intensities that become black and white, for all slices the same."""
+    step = max(1, round((scan.pixels.size / _SAMPLE) ** (1 / 2)))
+    sample = scan.pixels[:, ::step, ::step].astype(np.float64)
+    low, high = np.percentile(sample, _WINDOW).tolist()
+    if low == high:
+        low, high = float(scan.pixels.min()), float(scan.pixels.max())
+    return (low, high) if low < high else (low - 1, low + 1)
+
+
+def _size(scan: Scan, side: int) -> tuple[int, int]:
+    """Width and height of a picture in a slice's own proportions."""
+    _, rows, columns = scan.pixels.shape
+    pixel = scan.spacing or (1.0, 1.0)
+    height, width = rows * pixel[0], columns * pixel[1]
+    longer = max(height, width)
+    return max(round(side * width / longer), 1), max(round(side * height / longer), 1)
+
+
+def _over(picture: Image.Image, layer: Image.Image) -> Image.Image:
+    small = layer.resize(picture.size, Image.Resampling.BOX)
+    return Image.alpha_composite(picture.convert("RGBA"), small).convert("RGB")
+
+
+def _shrunk(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """A mask without its pixels within ``by`` rows and columns of its outside or of the picture's edge."""
+    padded = np.pad(mask, by)
+    rows, columns = mask.shape
+    level = np.logical_and.reduce([padded[at : at + rows] for at in range(2 * by + 1)])
+    return np.asarray(np.logical_and.reduce([level[:, at : at + columns] for at in range(2 * by + 1)]))
+
+
+def _strokes(found: Diameters) -> Iterator[tuple[Point, Point]]:
+    """The longest diameter as one stroke, the perpendicular one as dashes."""
+    yield found.longest_ends
+    begin, end = (np.array(point) for point in found.perpendicular_ends)
+    count = 2 * max(round(found.perpendicular_mm / 6), 2) + 1
+    for dash in range(0, count, 2):
+        ends = [begin + (end - begin) * share for share in (dash / count, (dash + 1) / count)]
+        yield (float(ends[0][0]), float(ends[0][1])), (float(ends[1][0]), float(ends[1][1]))
+
+
+def _mark(picture: Image.Image, scan: Scan) -> None:
+    """Write the patient's sides and a scale onto a picture, as far as they are known and there is room."""
+    width, height = picture.size
+    size = max(width, height) // 26
+    if min(width, height) < 8 * size:
+        return
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size)
+
+    def write(text: str, place: tuple[float, float], anchor: str) -> None:
+        draw.text(place, text, (255, 255, 255), font, anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+
+    gap = size // 2
+    if scan.affine is not None:
+        left, right, top, bottom = _SIDES[plane_of(scan.affine)]
+        write(left, (gap, height / 2), "lm")
+        write(right, (width - gap, height / 2), "rm")
+        write(top, (width / 2, gap), "mt")
+        write(bottom, (width / 2, height - gap), "mb")
+    scale = _scale(scan)
+    if scale is not None:
+        text, share = scale
+        end, y = gap + share * width, height - gap
+        draw.line([gap - 1, y, end + 1, y], (0, 0, 0), 6)
+        draw.line([gap, y, end, y], (255, 255, 255), 3)
+        write(text, (gap, y - gap // 2), "ls")
+
+
+def _scale(scan: Scan) -> tuple[str, float] | None:
+    """A round length and its share of a picture's width."""
+    if scan.spacing is None:
+        return None
+    width = scan.pixels.shape[2] * scan.spacing[1]
+    fitting = [length for length in _SCALES_MM if 0.08 * width <= length <= 0.3 * width]
+    if not fitting:
+        return None
+    length = fitting[-1]
+    return f"{length // 10} cm" if length >= 10 else f"{length} mm", length / width
+
+
+def _encoded(picture: Image.Image) -> Picture:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=_QUALITY, subsampling=0, optimize=True)
+    text = base64.b64encode(buffer.getvalue()).decode()
+    return Picture(f"data:image/jpeg;base64,{text}", *picture.size)

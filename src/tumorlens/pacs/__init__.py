@@ -1,0 +1,1 @@
+"""A hospital's archive (PACS) over DICOMweb: find and fetch series, store results, watch for new studies."""

@@ -1,0 +1,185 @@
+"""A stack: DICOM slices that make a volume, and how they become a scan."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.errors import TumorlensError
+from tumorlens.parallel import in_order
+from tumorlens.scan import geometry
+from tumorlens.scan.dicom import Frame
+from tumorlens.scan.limits import check_size
+from tumorlens.scan.origin import DicomOrigin, of_dataset
+from tumorlens.scan.scan import Scan
+
+_LONGEST_TEXT = 128  # characters; the standard allows at most 64 of a description
+GRAY_KINDS = ("MR", "OT", "SC", "")
+"""Modalities that can hold an MR slice."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Slices of one series that make a volume, in their order along the slice normal.
+
+    Attributes:
+        frames: In order.
+    """
+
+    frames: tuple[Frame, ...]
+
+    def text(self, keyword: str) -> str:
+        """An attribute of the first slice as text in one line; empty where it is missing."""
+        value = self.frames[0].find(keyword)
+        words = "" if value is None else " ".join(str(value).split())
+        return "".join(letter for letter in words if letter.isprintable())[:_LONGEST_TEXT]
+
+    @property
+    def uid(self) -> str:
+        """SeriesInstanceUID."""
+        return self.text("SeriesInstanceUID")
+
+    @property
+    def number(self) -> str:
+        """SeriesNumber."""
+        return self.text("SeriesNumber")
+
+    @property
+    def modality(self) -> str:
+        """As in the header: MR, CT, ..."""
+        return self.text("Modality")
+
+    @property
+    def description(self) -> str:
+        """SeriesDescription, or the protocol's name."""
+        return self.text("SeriesDescription") or self.text("ProtocolName")
+
+    @property
+    def contrast_agent(self) -> str:
+        """The agent's name, or that one was given; empty where the header has none."""
+        given = bool(self.frames[0].find("ContrastBolusAgentSequence"))
+        return self.text("ContrastBolusAgent") or ("given" if given else "")
+
+    @cached_property
+    def plane(self) -> geometry.Plane | None:
+        """Along which plane its slices lie; None where the header doesn't say."""
+        affine = self.affine
+        return None if affine is None else geometry.plane_of(affine)
+
+    @cached_property
+    def affine(self) -> NDArray[np.float64] | None:
+        """(4, 4), from an index (slice, row, column, 1) to LPS in mm; None where the header doesn't say."""
+        first, last = self.frames[0], self.frames[-1]
+        if first.orientation is None or first.spacing is None:
+            return None
+        if first.position is None or last.position is None:
+            return None
+        row, column = first.orientation
+        step = np.cross(row, column) * (first.thickness or 1.0)
+        if len(self.frames) > 1:
+            step = (last.position - first.position) / (len(self.frames) - 1)
+        affine = np.eye(4)
+        affine[:3, 0] = step
+        affine[:3, 1] = column * first.spacing[0]  # the next row lies along a column
+        affine[:3, 2] = row * first.spacing[1]
+        affine[:3, 3] = first.position
+        return affine if np.linalg.matrix_rank(affine) == len(affine) else None
+
+    @property
+    def slice_spacing(self) -> float | None:
+        """Distance between neighbouring slices in mm; None where the header doesn't say."""
+        if len(self.frames) == 1 or self.affine is None:
+            return self.frames[0].thickness
+        return float(np.linalg.norm(self.affine[:3, 0]))
+
+    @property
+    def unevenness(self) -> float:
+        """By which share of their median the steps from slice to slice differ from it at most."""
+        places = [frame.position for frame in self.frames if frame.position is not None]
+        if len(places) <= 2 or self.affine is None:
+            return 0.0
+        steps = np.diff(places, axis=0)
+        median = np.median(steps, axis=0)
+        return float(np.linalg.norm(steps - median, axis=1).max() / np.linalg.norm(median))
+
+    def __str__(self) -> str:
+        count = len(self.frames)
+        parts = [
+            self.modality or "no modality",
+            self.description or "no description",
+            *([self.plane.value] if self.plane else []),
+            f"{count} slice{'s' if count != 1 else ''}",
+            f"contrast agent: {self.contrast_agent or 'not stated'}",
+        ]
+        return ", ".join(parts)
+
+    def read(self, source: Path, reason: str | None = None) -> Scan:
+        """Decode its slices, turned the way they are looked at.
+
+        Raises:
+            TumorlensError: It isn't MR or a gray picture, too large, or its pixels can't be decoded.
+        """
+        self._check(source)
+        pixels = _stacked(in_order(Frame.pixels, self.frames), len(self.frames))
+        affine = self.affine
+        turn = np.array([[0, 1], [1, 1], [2, 1]], np.float64)
+        if affine is not None:
+            turn = _turn_within_slices(affine)
+            affine = geometry.turned_affine(affine, turn, pixels.shape)
+            pixels = geometry.turned(pixels, turn)
+        return Scan(
+            pixels,
+            source=source,
+            spacing=_spacing(affine) if affine is not None else self.frames[0].spacing,
+            slice_spacing=self.slice_spacing,
+            affine=affine,
+            unevenness=self.unevenness,
+            series=str(self),
+            reason=reason,
+            origin=self._origin(turn),
+        )
+
+    def _check(self, source: Path) -> None:
+        name = source.name
+        gray = self.frames[0].is_gray
+        if self.modality not in GRAY_KINDS or not gray:
+            color = "" if gray else " in color"
+            raise TumorlensError(
+                f"{name}: expected an MR series in gray, got {self.modality or 'a picture'}{color} "
+                f"({self.description or 'no description'}); choose a T1 series with contrast"
+            )
+        check_size(name, len(self.frames), *self.frames[0].shape)
+
+    def _origin(self, turn: NDArray[np.float64]) -> DicomOrigin:
+        first = self.frames[0]
+        order = self.frames if turn[0, 1] > 0 else self.frames[::-1]
+        identity = of_dataset(first.header)
+        if first.multiframe:
+            return DicomOrigin((first.header,), tuple(frame.number + 1 for frame in order), turn, identity)
+        return DicomOrigin(tuple(frame.header for frame in order), None, turn, identity)
+
+
+def _stacked(slices: Iterable[NDArray[np.generic]], count: int) -> NDArray[np.generic]:
+    """Slices of one size as (slices, rows, columns), of a type that holds them all; each is kept once."""
+    pixels: NDArray[np.generic] | None = None
+    for index, values in enumerate(slices):
+        kind = values.dtype if pixels is None else np.result_type(pixels.dtype, values.dtype)
+        if pixels is None:
+            pixels = np.empty((count, *values.shape), kind.newbyteorder("="))
+        elif kind != pixels.dtype:  # rare: only some of the slices have to be rescaled
+            pixels = pixels.astype(kind)
+        pixels[index] = values
+    assert pixels is not None  # noqa: S101 - a stack has at least one slice
+    return pixels
+
+
+def _turn_within_slices(affine_lps: NDArray[np.float64]) -> NDArray[np.float64]:
+    return geometry.turn_to(geometry.LPS_RAS @ affine_lps, geometry.plane_of(affine_lps))
+
+
+def _spacing(affine: NDArray[np.float64]) -> tuple[float, float]:
+    rows, columns = np.linalg.norm(affine[:3, 1:3], axis=0).tolist()
+    return rows, columns

@@ -1,0 +1,136 @@
+"""What was said of a stack's slices becomes one finding."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tumorlens.assemble import SliceOpinion, assemble
+from tumorlens.ensemble import Opinion
+from tumorlens.finding import Finding, WarningKind
+from tumorlens.judgement import Judgement
+from tumorlens.scan import Scan
+from tumorlens.tumor_type import TumorType
+
+SIZE = 16
+CERTAIN = 9.0  # a class logit beside two of 0
+
+
+def opinion(
+    side: int = 0,
+    named: int = 0,
+    inside: float = 0.9,
+    at: tuple[int, int] = (4, 4),
+    strange: float | None = None,
+) -> SliceOpinion:
+    """A square of ``side`` pixels outlined, and a type named."""
+    probability = np.zeros((1, SIZE, SIZE), np.float32)
+    probability[0, at[0] : at[0] + side, at[1] : at[1] + side] = inside
+    logits = np.zeros((1, 3), np.float32)
+    logits[0, named] = CERTAIN
+    maps = np.zeros((1, 3, SIZE, SIZE), np.float32)
+    maps[0, named, at[0], at[1]] = CERTAIN
+    return SliceOpinion(Opinion(probability, logits, maps), strange)
+
+
+def stack(*slices: SliceOpinion, unevenness: float = 0, **more: object) -> Finding:
+    pixels = np.zeros((len(slices), SIZE, SIZE))
+    scan = Scan(pixels, Path("stack"), spacing=(0.5, 2.0), slice_spacing=3.0, unevenness=unevenness)
+    judgement = more.pop("judgement", Judgement(faint_below=0.6))
+    assert isinstance(judgement, Judgement)
+    return assemble(scan, slices, judgement, **more)  # type: ignore[arg-type]
+
+
+def kinds(finding: Finding) -> list[WarningKind]:
+    return [warning.kind for warning in finding.warnings]
+
+
+def test_each_slice_keeps_its_own_outline() -> None:
+    finding = stack(opinion(), opinion(3), opinion(2, at=(9, 1)), opinion())
+    assert finding.mask is not None
+    assert finding.tumor_slices == (1, 2)
+    assert finding.tumor_pixels == (0, 9, 4, 0)
+    assert finding.mask[1, 4:7, 4:7].all()
+    assert finding.mask[2, 9:11, 1:3].all()
+    assert finding.key_slice == 1
+
+
+def test_volume_and_area_follow_from_the_spacing() -> None:
+    finding = stack(opinion(), opinion(3), opinion(2), opinion())
+    assert finding.volume_mm3 == pytest.approx((9 + 4) * 0.5 * 2 * 3)
+    assert finding.area_mm2 == pytest.approx(9 * 0.5 * 2)
+    assert finding.diameters is not None
+    assert finding.diameters.slice_index == 1
+
+
+def test_a_single_slice_has_no_volume() -> None:
+    finding = stack(opinion(3))
+    assert finding.volume_mm3 is None
+    assert finding.area_mm2 == pytest.approx(9)
+
+
+def test_the_type_is_the_slices_weighted_by_their_outlined_area() -> None:
+    finding = stack(opinion(0, named=2), opinion(3, named=0), opinion(4, named=1), opinion(0, named=2))
+    assert finding.probabilities is not None
+    assert finding.tumor_type is TumorType.from_class_index(1)
+    shares = [finding.probabilities[TumorType.from_class_index(index)] for index in range(3)]
+    assert shares == pytest.approx([9 / 25, 16 / 25, 0], abs=1e-3)
+
+
+def test_without_any_outline_all_slices_name_the_type_alike() -> None:
+    finding = stack(opinion(named=2), opinion(named=2), opinion(named=0), opinion(named=2))
+    assert finding.probabilities is not None
+    assert finding.probabilities[TumorType.from_class_index(2)] == pytest.approx(0.75, abs=1e-3)
+    assert WarningKind.NO_TUMOR in kinds(finding)
+
+
+def test_a_faint_outline_counts_on_a_single_slice_and_not_in_a_stack() -> None:
+    faint = opinion(3, inside=0.55)
+    assert stack(faint).tumor_slices == (0,)
+    assert WarningKind.NO_TUMOR in kinds(stack(faint))
+    assert stack(faint, opinion(2), faint, opinion()).tumor_slices == (1,)
+
+
+def test_the_largest_component_is_the_largest_in_three_dimensions() -> None:
+    slices = (opinion(), opinion(3), opinion(2, at=(3, 3)), opinion(3, at=(10, 10)), opinion())
+    assert stack(*slices).tumor_slices == (1, 2, 3)
+    assert stack(*slices, largest_component=True).tumor_slices == (1, 2)
+
+
+def test_what_touches_by_a_corner_is_one_component() -> None:
+    finding = stack(
+        opinion(2, at=(4, 4)), opinion(2, at=(6, 6)), opinion(1, at=(1, 1)), largest_component=True
+    )
+    assert finding.tumor_slices == (0, 1)
+
+
+def test_the_strangeness_is_that_of_the_slices_with_tumor() -> None:
+    slices = (opinion(strange=9.0), opinion(2, strange=0.2), opinion(2, strange=0.4), opinion(strange=9.0))
+    assert stack(*slices).strangeness == pytest.approx(0.3)
+    assert stack(opinion(strange=9.0), opinion(strange=1.0), opinion(strange=2.0)).strangeness == 2
+
+
+@pytest.mark.parametrize(("at", "told"), [(0, True), (1, False), (2, False), (3, True)])
+def test_an_outline_on_the_first_or_last_slice_may_go_on_beyond(at: int, told: bool) -> None:
+    finding = stack(*[opinion(2 if index == at else 0) for index in range(4)])
+    assert (WarningKind.EDGE in kinds(finding)) == told
+
+
+def test_a_single_slice_is_no_end_of_a_stack() -> None:
+    assert kinds(stack(opinion(3))) == []
+
+
+@pytest.mark.parametrize(("unevenness", "told"), [(0.05, False), (0.06, True)])
+def test_uneven_slices_are_told(unevenness: float, told: bool) -> None:
+    finding = stack(opinion(), opinion(3), opinion(), unevenness=unevenness)
+    assert (WarningKind.UNEVEN in kinds(finding)) == told
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=6))
+def test_probabilities_sum_to_one_whatever_is_outlined(sides: list[int]) -> None:
+    finding = stack(*[opinion(side, named=index % 3) for index, side in enumerate(sides)])
+    assert finding.probabilities is not None
+    assert sum(finding.probabilities.values()) == pytest.approx(1)
+    assert finding.tumor_pixels == tuple(side * side for side in sides)
