@@ -12,6 +12,8 @@ _PACKAGES = {
     "dcm2xml": "dcmtk",
     "dcmdump": "dcmtk",
     "dcmcjpeg": "dcmtk",
+    "dcmcjpls": "dcmtk",
+    "dcmcrle": "dcmtk",
     "dcmj2pnm": "dcmtk",
     "dciodvfy": "dicom3tools",
     "dsrdump": "dcmtk",
