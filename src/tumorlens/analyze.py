@@ -91,7 +91,9 @@ class Analyzer:
             for size in sorted(ensemble.sizes)
         }
         known = ensemble.familiarity
-        strange = [None] * len(slices) if known is None else known(next(iter(inputs.values()))[:, 0]).tolist()
+        strange: list[float | None] = [None] * len(slices)
+        if known is not None:  # one by one, which stays within the processor's caches
+            strange = [float(known(each)[0]) for each in next(iter(inputs.values()))]
         opinions = _one_by_one(ensemble(inputs), len(slices))
         return [SliceOpinion(*pair) for pair in zip(opinions, strange, strict=True)]
 

@@ -58,8 +58,10 @@ def assemble(
     tumor = _tumor_probability(scan, opinions)
     mask, outlines = None, None
     if tumor is not None:
-        mask = _mask(tumor, opinions, judgement, largest_component=largest_component)
-        outlines = [outline_statistics(each, on) for each, on in zip(tumor, mask, strict=True)]
+        mask, outlines = _outlined(tumor, opinions, judgement)
+        if largest_component and mask.any():
+            mask = cc3d.largest_k(mask, k=1, connectivity=_TOUCHING) > 0
+            outlines = _statistics(tumor, mask, outlines)
     weights = _weights(outlines, len(slices))
     probabilities = _probabilities(opinions, judgement, weights)
     strangeness = _strangeness(slices, weights)
@@ -81,27 +83,40 @@ def _tumor_probability(scan: Scan, opinions: Sequence[Opinion]) -> SliceMaps | N
     return SliceMaps(coarse, _size(scan)) if coarse else None
 
 
-def _mask(
-    tumor: SliceMaps, opinions: Sequence[Opinion], judgement: Judgement, *, largest_component: bool
-) -> NDArray[np.bool_]:
-    """The outline of every slice."""
+def _outlined(
+    tumor: SliceMaps, opinions: Sequence[Opinion], judgement: Judgement
+) -> tuple[NDArray[np.bool_], list[OutlineStatistics]]:
+    """The outline of every slice, and its numbers."""
     is_stack = len(opinions) > 1
+    mask = np.zeros(tumor.shape, np.bool_)
 
-    def outline(index: int) -> NDArray[np.bool_]:
+    def outline(index: int) -> OutlineStatistics:
         coarse = opinions[index].tumor_probability
         assert coarse is not None  # noqa: S101 - there are as many as slices
+        threshold = judgement.thresholds(coarse)[0]
+        if coarse.max() < threshold:  # and so is every pixel, which lies between its neighbours
+            return OutlineStatistics(0, 0.0, float(coarse.max()), 0)
         probability = tumor[index]
-        on: NDArray[np.bool_] = probability >= judgement.thresholds(coarse)[0]
-        if is_stack and judgement.is_faint(outline_statistics(probability, on)):
-            on[:] = False
-        return on
+        np.greater_equal(probability, threshold, out=mask[index])
+        statistics = outline_statistics(probability, mask[index])
+        if is_stack and judgement.is_faint(statistics):
+            mask[index] = False
+            return OutlineStatistics(0, 0.0, statistics.highest, 0)
+        return statistics
 
-    mask = np.empty(tumor.shape, np.bool_)
-    for index, on in enumerate(in_order(outline, range(len(opinions)))):
-        mask[index] = on
-    if largest_component and mask.any():
-        mask = cc3d.largest_k(mask, k=1, connectivity=_TOUCHING) > 0
-    return mask
+    return mask, list(in_order(outline, range(len(opinions))))
+
+
+def _statistics(
+    tumor: SliceMaps, mask: NDArray[np.bool_], before: Sequence[OutlineStatistics]
+) -> list[OutlineStatistics]:
+    """The outlines' numbers, anew where pixels were taken away."""
+    return [
+        known
+        if known.pixels == np.count_nonzero(mask[index])
+        else outline_statistics(tumor[index], mask[index])
+        for index, known in enumerate(before)
+    ]
 
 
 def _weights(outlines: Sequence[OutlineStatistics] | None, count: int) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from tumorlens.finding import SliceMaps
@@ -98,3 +99,15 @@ def test_several_threads_get_the_slices_that_they_ask_for() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@given(
+    arrays(np.float32, (3, 6, 6), elements=st.floats(-4, 4, width=32)),
+    st.sampled_from([(6, 6), (24, 24), (31, 40), (4, 5)]),
+)
+def test_the_strongest_pixel_of_all_slices_is_1_however_far_it_lies_above_its_positions(
+    values: NDArray[np.float32], shape: tuple[int, int]
+) -> None:
+    maps = SliceMaps(list(values), shape, peaks_between=True, to_strongest=True)
+    highest = max(restore_map(each, shape, peaks_between=True).max() for each in values)
+    assert np.asarray(maps).max() == (1 if highest > 0 else 0)

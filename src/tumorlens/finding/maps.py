@@ -1,12 +1,15 @@
 """Maps as fine as a scan's slices, kept as coarse as the models made them."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.preprocess import restore_map
+
+_OVERSHOOT = 2.0  # interpolated values are larger than those between which they lie by less than this factor
 
 
 class SliceMaps:
@@ -33,11 +36,8 @@ class SliceMaps:
         self._coarse = coarse
         self._peaks_between = peaks_between
         self._last: tuple[int, NDArray[np.float32]] | None = None
-        self._to_strongest = False
+        self._to_strongest = to_strongest
         self.shape = (len(coarse), *shape)
-        if to_strongest:
-            self._strongest = max(float(each.max()) for each in self)
-            self._to_strongest = True
 
     def __len__(self) -> int:
         return len(self._coarse)
@@ -57,6 +57,17 @@ class SliceMaps:
         if copy is False:
             raise ValueError("expected copy=None or True, got False; the slices make a new array")
         return np.asarray(np.stack(list(self)), dtype=dtype)
+
+    @cached_property
+    def _strongest(self) -> float:
+        """The largest value of any slice's pixels; slices that can't have it aren't restored."""
+        reach = np.array([np.abs(each).max() * _OVERSHOOT for each in self._coarse])
+        strongest = -np.inf
+        for index in np.argsort(-reach).tolist():
+            if reach[index] < strongest:
+                break
+            strongest = max(strongest, float(self._restored(index).max()))
+        return strongest
 
     def _restored(self, index: int) -> NDArray[np.float32]:
         """A slice; the last one is kept, since a single slice's is asked for again and again."""

@@ -98,11 +98,20 @@ def largest_diameters(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> 
 def _parts(mask: NDArray[np.bool_]) -> Iterator[_Part]:
     for index in np.flatnonzero(mask.any((1, 2))).tolist():
         # cc3d 4.1 mislabels planes and narrow volumes, but not a slice with a margin as a volume.
-        volume = np.ascontiguousarray(np.pad(mask[index], 1)[None])
+        top, left, box = _boxed(mask[index])
+        volume = np.ascontiguousarray(np.pad(box, 1)[None])
         labels = cc3d.connected_components(volume, connectivity=_TOUCHING)
         boxes = cc3d.statistics(labels)["bounding_boxes"]
         for label, (_, rows, columns) in enumerate(boxes[1:], start=1):
-            yield _Part(index, (rows.start - 1, columns.start - 1), labels[0, rows, columns] == label)
+            corner = (top + rows.start - 1, left + columns.start - 1)
+            yield _Part(index, corner, labels[0, rows, columns] == label)
+
+
+def _boxed(mask: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.bool_]]:
+    """The first row and column of what a slice's mask holds, and its bounding box."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    top, left = int(rows[0]), int(columns[0])
+    return top, left, mask[top : rows[-1] + 1, left : columns[-1] + 1]
 
 
 def _longest(mask: NDArray[np.bool_], size: Vectors) -> tuple[float, list[Vectors]]:
