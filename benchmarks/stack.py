@@ -15,15 +15,13 @@ its own, for the whole series and for half of it.
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from memory import tree_pss
+from memory import peak_of
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -73,19 +71,6 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def peak_mb(series: Path, out: Path) -> float:
-    """Peak memory of `tumorlens predict` on a series, MB, all processes together."""
-    command = [sys.executable, "-m", "tumorlens", "predict", str(series), "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, tree_pss(process.pid))
-        time.sleep(0.1)
-    if process.returncode:
-        sys.exit(f"predict: exit code {process.returncode}")
-    return peak / 1e6
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -103,7 +88,8 @@ def main() -> None:
                 write_slice(folder / name / f"{index:05d}.dcm", real[index % len(real)], index, uids)
         measure(folder, arguments.slices, arguments.rounds, real)
         for name in ("half", "whole"):
-            print(f"peak memory, {name} series: {peak_mb(folder / name, folder / f'out-{name}'):.0f} MB")
+            words = ["predict", str(folder / name), "--out", str(folder / f"out-{name}")]
+            print(f"peak memory, {name} series: {1000 * peak_of(words):.0f} MB")
 
 
 def measure(folder: Path, count: int, rounds: int, real: list[NDArray[np.int16]]) -> None:

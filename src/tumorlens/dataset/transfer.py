@@ -1,6 +1,5 @@
 """HTTP for large files: time limits, further attempts, resuming, and https only."""
 
-import ipaddress
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tumorlens.errors import TumorlensError
+from tumorlens.loopback import is_loopback
 
 _ATTEMPTS = 4
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two packets
@@ -153,15 +153,8 @@ def _require_safe(url: str) -> None:
         host = parts.hostname
     except ValueError as error:
         raise TumorlensError(f"{url}: expected an https address, but {error}") from error
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         raise TumorlensError(f"{url}: expected an https address, got another; nothing was sent to it")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _require_success(url: str, response: requests.Response) -> None:

@@ -1,6 +1,5 @@
 """Who asks, and which addresses may be asked: credentials and patients travel encrypted or not at all."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from tumorlens.errors import TumorlensError
+from tumorlens.loopback import is_loopback
 from tumorlens.pacs.errors import PacsError
 
 PASSWORD_VARIABLE = "TUMORLENS_PACS_PASSWORD"  # noqa: S105 - a variable's name
@@ -157,14 +157,6 @@ def address(url: str, *, insecure: bool = False) -> Address:
     if parts.query or parts.fragment:
         raise TumorlensError("expected an address that ends with its path, got one with a ? or a #")
     return Address(url.rstrip("/"), insecure)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this very machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _splits(url: str) -> bool:

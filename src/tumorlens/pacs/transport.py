@@ -8,7 +8,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tumorlens.errors import TumorlensError
-from tumorlens.pacs.access import Address, Credentials, is_loopback
+from tumorlens.loopback import is_loopback
+from tumorlens.pacs.access import Address, Credentials
 from tumorlens.pacs.errors import PacsError
 
 LARGEST_ANSWER = 32 << 20
