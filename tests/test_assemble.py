@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tumorlens.assemble import SliceOpinion, assemble
+from tumorlens.assemble import assemble, outlined
 from tumorlens.ensemble import Opinion
 from tumorlens.finding import Finding, WarningKind
 from tumorlens.judgement import Judgement
@@ -23,8 +23,7 @@ def opinion(
     named: int = 0,
     inside: float = 0.9,
     at: tuple[int, int] = (4, 4),
-    strange: float | None = None,
-) -> SliceOpinion:
+) -> Opinion:
     """A square of ``side`` pixels outlined, and a type named."""
     probability = np.zeros((1, SIZE, SIZE), np.float32)
     probability[0, at[0] : at[0] + side, at[1] : at[1] + side] = inside
@@ -32,15 +31,16 @@ def opinion(
     logits[0, named] = CERTAIN
     maps = np.zeros((1, 3, SIZE, SIZE), np.float32)
     maps[0, named, at[0], at[1]] = CERTAIN
-    return SliceOpinion(Opinion(probability, logits, maps), strange)
+    return Opinion(probability, logits, maps)
 
 
-def stack(*slices: SliceOpinion, unevenness: float = 0, **more: object) -> Finding:
+def stack(*slices: Opinion, unevenness: float = 0, **more: object) -> Finding:
     pixels = np.zeros((len(slices), SIZE, SIZE))
     scan = Scan(pixels, Path("stack"), spacing=(0.5, 2.0), slice_spacing=3.0, unevenness=unevenness)
     judgement = more.pop("judgement", Judgement(faint_below=0.6))
     assert isinstance(judgement, Judgement)
-    return assemble(scan, slices, judgement, **more)  # type: ignore[arg-type]
+    told = [outlined(each, (SIZE, SIZE), judgement, in_stack=len(slices) > 1) for each in slices]
+    return assemble(scan, told, judgement, **more)  # type: ignore[arg-type]
 
 
 def kinds(finding: Finding) -> list[WarningKind]:
@@ -107,9 +107,25 @@ def test_what_touches_by_a_corner_is_one_component() -> None:
 
 
 def test_the_strangeness_is_that_of_the_slices_with_tumor() -> None:
-    slices = (opinion(strange=9.0), opinion(2, strange=0.2), opinion(2, strange=0.4), opinion(strange=9.0))
-    assert stack(*slices).strangeness == pytest.approx(0.3)
-    assert stack(opinion(strange=9.0), opinion(strange=1.0), opinion(strange=2.0)).strangeness == 2
+    strangeness = [9.0, 0.2, 0.4, 9.0].__getitem__
+    slices = (opinion(), opinion(2), opinion(2), opinion())
+    assert stack(*slices, strangeness=strangeness).strangeness == pytest.approx(0.3)
+    nothing = (opinion(), opinion(), opinion())
+    assert stack(*nothing, strangeness=[9.0, 1.0, 2.0].__getitem__).strangeness == 2
+    assert stack(*nothing).strangeness is None
+
+
+def test_of_a_long_stack_only_some_slices_are_asked_how_strange_they_are() -> None:
+    asked: list[int] = []
+
+    def strangeness(index: int) -> float:
+        asked.append(index)
+        return float(index)
+
+    finding = stack(*(opinion(2 if index >= 100 else 0) for index in range(300)), strangeness=strangeness)
+    assert finding.strangeness == pytest.approx(199.5, abs=4)
+    assert len(asked) <= 32
+    assert (min(asked), max(asked)) == (100, 299)
 
 
 @pytest.mark.parametrize(("at", "told"), [(0, True), (1, False), (2, False), (3, True)])

@@ -10,7 +10,14 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from tumorlens.dataset import read_record
-from tumorlens.preprocess import prepare_image, prepare_mask, restore_map, restore_mask, to_unit_range
+from tumorlens.preprocess import (
+    prepare_image,
+    prepare_mask,
+    restore_map,
+    restore_mask,
+    restore_region,
+    to_unit_range,
+)
 
 SIZE = 224
 GRID_LIMITED = 2400  # pixels at 512 x 512; below, the 224 grid itself costs more than 3% of Dice
@@ -151,3 +158,32 @@ def test_a_peak_between_two_positions_of_a_coarse_map_may_come_to_lie_there() ->
     assert 21 <= column <= 25  # positions lie at 19.5 and 27.5
     on_position = restore_map(coarse, (64, 64))
     assert np.unravel_index(on_position.argmax(), on_position.shape)[1] in (19, 20)
+
+
+@given(
+    st.integers(3, 40),
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.floats(0.05, 0.95),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_region_holds_every_pixel_that_is_high_enough(
+    size: int, shape: tuple[int, int], lowest: float, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    values = random.random((size, size), np.float32) ** 3
+    values[random.random((size, size)) < 0.9] = 0
+    whole = restore_map(values, shape)
+    part, place = restore_region(values, shape, lowest)
+    np.testing.assert_allclose(part, whole[place], atol=1e-5)
+    outside = whole.copy()
+    outside[place] = 0
+    assert outside.max() < lowest + 1e-5
+
+
+def test_a_region_is_no_larger_than_it_has_to_be() -> None:
+    values = np.zeros((192, 192), np.float32)
+    values[60:70, 100:120] = 1
+    part, (rows, columns) = restore_region(values, (512, 512), 0.5)
+    assert part.shape == (rows.stop - rows.start, columns.stop - columns.start)
+    assert part.shape[0] < 10 * 512 / 192 + 8
+    assert part.shape[1] < 20 * 512 / 192 + 8

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tumorlens.assemble import SliceOpinion, assemble
+from tumorlens.assemble import SliceOpinion, assemble, outlined
 from tumorlens.bundle import Bundle, open_bundle
 from tumorlens.ensemble import Ensemble, Opinion
 from tumorlens.finding import Finding
@@ -67,35 +66,48 @@ class Analyzer:
         largest_component: bool = False,
         report: Callable[[int], None] | None = None,
     ) -> list[Finding]:
-        slices = [pixels for scan in scans for pixels in scan.pixels]
+        slices = [(scan, index) for scan in scans for index in range(len(scan.slices))]
         chunks = [slices[at : at + _BATCH] for at in range(0, len(slices), _BATCH)]
         told: list[SliceOpinion] = []
         for part in in_order(self._look, chunks):
             told += part
             if report is not None:
                 report(len(part))
-        ends = list(itertools.accumulate(len(scan.pixels) for scan in scans))
-        parts = [told[end - len(scan.pixels) : end] for scan, end in zip(scans, ends, strict=True)]
+        ends = list(itertools.accumulate(len(scan.slices) for scan in scans))
+        parts = [told[end - len(scan.slices) : end] for scan, end in zip(scans, ends, strict=True)]
 
         def finding(known: tuple[Scan, list[SliceOpinion]]) -> Finding:
-            judgement, name = self._ensemble.judgement, self._ensemble.name
-            return assemble(*known, judgement, model=name, largest_component=largest_component)
+            scan, ensemble = known[0], self._ensemble
+            return assemble(
+                *known,
+                ensemble.judgement,
+                strangeness=None
+                if ensemble.familiarity is None
+                else lambda index: self._strange(scan, index),
+                model=ensemble.name,
+                largest_component=largest_component,
+            )
 
         return list(in_order(finding, list(zip(scans, parts, strict=True))))
 
-    def _look(self, slices: Sequence[NDArray[np.generic]]) -> list[SliceOpinion]:
-        """What the models say of each slice, and how strange each looks."""
-        ensemble = self._ensemble
+    def _look(self, slices: Sequence[tuple[Scan, int]]) -> list[SliceOpinion]:
+        """What the models say of each slice: its scan and its index there."""
+        pixels = [scan.slices[index] for scan, index in slices]
         inputs = {
-            size: np.stack([prepare_image(pixels, size) for pixels in slices])[:, None]
-            for size in sorted(ensemble.sizes)
+            size: np.stack([prepare_image(each, size) for each in pixels])[:, None]
+            for size in sorted(self._ensemble.sizes)
         }
-        known = ensemble.familiarity
-        strange: list[float | None] = [None] * len(slices)
-        if known is not None:  # one by one, which stays within the processor's caches
-            strange = [float(known(each)[0]) for each in next(iter(inputs.values()))]
-        opinions = _one_by_one(ensemble(inputs), len(slices))
-        return [SliceOpinion(*pair) for pair in zip(opinions, strange, strict=True)]
+        opinions = _one_by_one(self._ensemble(inputs), len(slices))
+        return [
+            outlined(opinion, each.shape, self._ensemble.judgement, in_stack=scan.is_volume)
+            for opinion, each, (scan, _) in zip(opinions, pixels, slices, strict=True)
+        ]
+
+    def _strange(self, scan: Scan, index: int) -> float:
+        """How unlike the slices trained on a slice looks."""
+        assert self._ensemble.familiarity is not None  # noqa: S101 - asked before
+        image = prepare_image(scan.slices[index], min(self._ensemble.sizes))
+        return float(self._ensemble.familiarity(image[None])[0])
 
 
 def _one_by_one(opinion: Opinion, count: int) -> Iterator[Opinion]:

@@ -1,6 +1,9 @@
 """What was said of a scan's slices, made one finding."""
 
-from collections.abc import Sequence
+import math
+import mmap
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,28 +12,83 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.ensemble import Opinion
-from tumorlens.finding import Finding, FindingWarning, SliceMaps, WarningKind
+from tumorlens.finding import Finding, FindingWarning, PackedMap, SliceMaps, WarningKind
 from tumorlens.judgement import Judgement
 from tumorlens.outline import OutlineStatistics, outline_statistics
-from tumorlens.parallel import in_order
+from tumorlens.preprocess import restore_region
 from tumorlens.scan import Scan
 from tumorlens.tumor_type import TumorType
 
+_MOST_ASKED = 32  # slices of a stack whose strangeness is looked at
 _UNEVEN_ABOVE = 0.05  # of the median distance between slices
 _TOUCHING: Literal[26] = 26  # voxels that share a face, an edge or a corner are connected
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SliceOpinion:
     """What was said of one slice.
 
     Attributes:
-        opinion: Of a batch of one.
-        strangeness: How unlike the slices trained on it looks; None where that wasn't asked.
+        tumor_probability: (size, size) in [0, 1]; packed for a stack's slices.
+        class_logits: (3,), not yet calibrated.
+        class_maps: (3, rows, columns); at half precision for a stack's slices.
+        outline: What it outlines; None where no model outlines.
     """
 
-    opinion: Opinion
-    strangeness: float | None
+    tumor_probability: NDArray[np.float32] | PackedMap | None
+    class_logits: NDArray[np.float32] | None
+    class_maps: NDArray[np.floating] | None
+    outline: "SliceOutline | None"
+
+
+@dataclass(frozen=True, eq=False)
+class SliceOutline:
+    """What is outlined on one slice.
+
+    Attributes:
+        mask: Of the part of the slice that holds all of it.
+        place: That part's (rows, columns) in the slice.
+        statistics: Its numbers.
+    """
+
+    mask: NDArray[np.bool_]
+    place: tuple[slice, slice]
+    statistics: OutlineStatistics
+
+
+def outlined(
+    opinion: Opinion, shape: tuple[int, int], judgement: Judgement, *, in_stack: bool
+) -> SliceOpinion:
+    """An opinion with its outline.
+
+    In a stack an outline counts only where it is clear (`Judgement.is_faint`), since most slices of a stack
+    show no tumor.
+
+    Args:
+        opinion: Of a batch of one.
+        shape: The slice's own (rows, columns).
+        judgement: The limits.
+        in_stack: Whether the slice is one of several.
+    """
+    outline = _outline(opinion, shape, judgement, in_stack) if opinion.tumor_probability is not None else None
+    tumor, logits, maps = (None if part is None else part[0] for part in vars(opinion).values())
+    if in_stack:
+        tumor = None if tumor is None else PackedMap(tumor)
+        maps = None if maps is None else maps.astype(np.float16)
+    return SliceOpinion(tumor, logits, maps, outline)
+
+
+def _outline(opinion: Opinion, shape: tuple[int, int], judgement: Judgement, in_stack: bool) -> SliceOutline:
+    coarse = opinion.tumor_probability
+    assert coarse is not None  # noqa: S101 - asked before
+    threshold = float(judgement.thresholds(coarse)[0])
+    probability, place = restore_region(coarse[0], shape, threshold)
+    mask = probability >= threshold
+    statistics = outline_statistics(probability, mask, place, shape)
+    if statistics.pixels and not (in_stack and judgement.is_faint(statistics)):
+        return SliceOutline(mask, place, statistics)
+    nothing = OutlineStatistics(0, 0.0, statistics.highest or float(coarse.max()), 0)
+    return SliceOutline(np.zeros((0, 0), np.bool_), (slice(0, 0), slice(0, 0)), nothing)
 
 
 def assemble(
@@ -38,73 +96,66 @@ def assemble(
     slices: Sequence[SliceOpinion],
     judgement: Judgement,
     *,
+    strangeness: Callable[[int], float] | None = None,
     model: str | None = None,
     largest_component: bool = False,
 ) -> Finding:
     """One finding of all slices.
 
-    In a stack an outline counts only on slices where it is clear (`Judgement.is_faint`), since most slices of
-    a stack show no tumor. The probabilities of the types are the mean of the slices' weighted by the
-    outlined area; the plain mean where nothing is outlined.
+    The probabilities of the types are the mean of the slices' weighted by the outlined area; the plain mean
+    where nothing is outlined.
 
     Args:
         scan: What was looked at.
-        slices: What was said of each of its slices.
+        slices: What was said of each of its slices, by `outlined`.
         judgement: The limits.
+        strangeness: How unlike the slices trained on a slice looks, by its index; None for no such check.
         model: Its name.
         largest_component: Whether to keep nothing but the largest connected part of the outline.
     """
-    opinions = [each.opinion for each in slices]
-    tumor = _tumor_probability(scan, opinions)
+    tumor = _tumor_probability(scan, slices)
     mask, outlines = None, None
     if tumor is not None:
-        mask, outlines = _outlined(tumor, opinions, judgement)
+        mask, outlines = _mask(scan, slices)
         if largest_component and mask.any():
             mask = cc3d.largest_k(mask, k=1, connectivity=_TOUCHING) > 0
             outlines = _statistics(tumor, mask, outlines)
     weights = _weights(outlines, len(slices))
-    probabilities = _probabilities(opinions, judgement, weights)
-    strangeness = _strangeness(slices, weights)
+    probabilities = _probabilities(slices, judgement, weights)
+    strange = None if strangeness is None else _typical(strangeness, np.flatnonzero(weights))
     return Finding(
         scan=scan,
         mask=mask,
         probabilities=probabilities,
         tumor_probability=tumor,
-        heatmap=None if probabilities is None else _heatmap(scan, opinions, probabilities),
-        confidence=None if probabilities is None else judgement.confidence(probabilities, strangeness),
-        strangeness=strangeness,
-        warnings=(*judgement.warnings(outlines, probabilities, strangeness), *_of_stack(scan, outlines)),
+        heatmap=None if probabilities is None else _heatmap(scan, slices, probabilities),
+        confidence=None if probabilities is None else judgement.confidence(probabilities, strange),
+        strangeness=strange,
+        warnings=(*judgement.warnings(outlines, probabilities, strange), *_of_stack(scan, outlines)),
         model=model,
     )
 
 
-def _tumor_probability(scan: Scan, opinions: Sequence[Opinion]) -> SliceMaps | None:
-    coarse = [opinion.tumor_probability[0] for opinion in opinions if opinion.tumor_probability is not None]
+def _tumor_probability(scan: Scan, slices: Sequence[SliceOpinion]) -> SliceMaps | None:
+    coarse = [each.tumor_probability for each in slices if each.tumor_probability is not None]
     return SliceMaps(coarse, _size(scan)) if coarse else None
 
 
-def _outlined(
-    tumor: SliceMaps, opinions: Sequence[Opinion], judgement: Judgement
-) -> tuple[NDArray[np.bool_], list[OutlineStatistics]]:
-    """The outline of every slice, and its numbers."""
-    is_stack = len(opinions) > 1
-    mask = np.zeros(tumor.shape, np.bool_)
+def _mask(scan: Scan, slices: Sequence[SliceOpinion]) -> tuple[NDArray[np.bool_], list[OutlineStatistics]]:
+    """The outlines of all slices as one mask, and each one's numbers."""
+    mask = _sparse(scan.shape)
+    outlines = [each.outline for each in slices if each.outline is not None]
+    for index, outline in enumerate(outlines):
+        mask[index][outline.place] = outline.mask
+    return mask, [outline.statistics for outline in outlines]
 
-    def outline(index: int) -> OutlineStatistics:
-        coarse = opinions[index].tumor_probability
-        assert coarse is not None  # noqa: S101 - there are as many as slices
-        threshold = judgement.thresholds(coarse)[0]
-        if coarse.max() < threshold:  # and so is every pixel, which lies between its neighbours
-            return OutlineStatistics(0, 0.0, float(coarse.max()), 0)
-        probability = tumor[index]
-        np.greater_equal(probability, threshold, out=mask[index])
-        statistics = outline_statistics(probability, mask[index])
-        if is_stack and judgement.is_faint(statistics):
-            mask[index] = False
-            return OutlineStatistics(0, 0.0, statistics.highest, 0)
-        return statistics
 
-    return mask, list(in_order(outline, range(len(opinions))))
+def _sparse(shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """An empty mask whose memory is taken page by page, where something is outlined."""
+    if sys.platform == "win32":
+        return np.zeros(shape, np.bool_)
+    memory = mmap.mmap(-1, math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(memory, np.bool_).reshape(shape)  # np.zeros would ask for pages of 2 MB
 
 
 def _statistics(
@@ -126,38 +177,35 @@ def _weights(outlines: Sequence[OutlineStatistics] | None, count: int) -> NDArra
 
 
 def _probabilities(
-    opinions: Sequence[Opinion], judgement: Judgement, weights: NDArray[np.float64]
+    slices: Sequence[SliceOpinion], judgement: Judgement, weights: NDArray[np.float64]
 ) -> dict[TumorType, float] | None:
-    logits = [opinion.class_logits for opinion in opinions if opinion.class_logits is not None]
+    logits = [each.class_logits for each in slices if each.class_logits is not None]
     if not logits:
         return None
-    mean = weights @ judgement.probabilities(np.concatenate(logits))
+    mean = weights @ judgement.probabilities(np.stack(logits))
     return {tumor_type: float(mean[tumor_type.class_index]) for tumor_type in TumorType}
 
 
-def _strangeness(slices: Sequence[SliceOpinion], weights: NDArray[np.float64]) -> float | None:
-    """The median of the slices that say something of the tumor."""
-    shown = [each.strangeness for each, weight in zip(slices, weights, strict=True) if weight > 0]
-    known = [value for value in shown if value is not None]
-    return float(np.median(known)) if known else None
+def _typical(strangeness: Callable[[int], float], shown: NDArray[np.intp]) -> float:
+    """The median of the slices that say something of the tumor; of many, some evenly among them."""
+    chosen = shown[np.linspace(0, len(shown) - 1, min(len(shown), _MOST_ASKED)).round().astype(np.intp)]
+    return float(np.median([strangeness(index) for index in chosen.tolist()]))
 
 
 def _heatmap(
-    scan: Scan, opinions: Sequence[Opinion], probabilities: dict[TumorType, float]
+    scan: Scan, slices: Sequence[SliceOpinion], probabilities: dict[TumorType, float]
 ) -> SliceMaps | None:
     named = max(probabilities, key=probabilities.__getitem__).class_index
-    evidence = [_evidence(opinion, named) for opinion in opinions]
-    given = [each[0] for each in evidence if each is not None]
-    return SliceMaps(given, _size(scan), peaks_between=True, to_strongest=True) if given else None
+    evidence = [_evidence(each.class_maps, named) for each in slices if each.class_maps is not None]
+    return SliceMaps(evidence, _size(scan), peaks_between=True, to_strongest=True) if evidence else None
 
 
-def _evidence(opinion: Opinion, named: int) -> NDArray[np.float32] | None:
+def _evidence(maps: NDArray[np.floating], named: int) -> NDArray[np.floating]:
     """What each position of a slice adds to the named type's lead over the mean of all types.
 
     Softmax sees nothing but differences of logits, so this, and no single map, is what spoke for the name.
     """
-    maps = opinion.class_maps
-    return None if maps is None else maps[:, named] - maps.mean(axis=1)
+    return np.asarray(maps[named] - maps.mean(axis=0))
 
 
 def _of_stack(scan: Scan, outlines: Sequence[OutlineStatistics] | None) -> list[FindingWarning]:
@@ -176,4 +224,4 @@ def _of_stack(scan: Scan, outlines: Sequence[OutlineStatistics] | None) -> list[
 
 
 def _size(scan: Scan) -> tuple[int, int]:
-    return scan.pixels.shape[1], scan.pixels.shape[2]
+    return scan.shape[1], scan.shape[2]

@@ -25,14 +25,32 @@ class OutlineStatistics:
     at_edge: int
 
 
-def outline_statistics(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> OutlineStatistics:
-    """The numbers of a mask (rows, columns) made from probabilities of the same shape."""
+def outline_statistics(
+    probability: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    place: tuple[slice, slice] | None = None,
+    shape: tuple[int, int] | None = None,
+) -> OutlineStatistics:
+    """The numbers of a mask made from probabilities of the same shape.
+
+    Args:
+        probability: (rows, columns) in [0, 1].
+        mask: (rows, columns).
+        place: Of which (rows, columns) of a slice these are; None for all of them.
+        shape: The slice's own (rows, columns); needed with ``place``.
+    """
     pixels = int(np.count_nonzero(mask))
+    rows, columns = place or (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
+    height, width = shape or mask.shape
+    inner = mask[
+        max(1 - rows.start, 0) : height - 1 - rows.start,
+        max(1 - columns.start, 0) : width - 1 - columns.start,
+    ]
     return OutlineStatistics(
         pixels=pixels,
         inside=float(probability[mask].mean(dtype=np.float64)) if pixels else 0.0,
-        highest=float(probability.max()),
-        at_edge=pixels - int(np.count_nonzero(mask[1:-1, 1:-1])),
+        highest=float(probability.max()) if probability.size else 0.0,
+        at_edge=pixels - int(np.count_nonzero(inner)),
     )
 
 

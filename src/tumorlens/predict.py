@@ -212,7 +212,7 @@ def _type_words(finding: Finding) -> Iterator[str]:
 
 def _outline_words(finding: Finding) -> str:
     if finding.volume_mm3 is not None:
-        on, of = len(finding.tumor_slices), len(finding.scan.pixels)
+        on, of = len(finding.tumor_slices), len(finding.scan.slices)
         return f"{finding.volume_mm3 / 1000:.1f} cm³ outlined on {on} of {of} slices"
     pixels = sum(finding.tumor_pixels or ())
     area = "" if finding.area_mm2 is None else f", {finding.area_mm2:.0f} mm²"

@@ -31,16 +31,17 @@ def to_unit_range(image: NDArray[np.generic]) -> NDArray[np.float32]:
     """
     if image.ndim != 2 or image.size == 0:
         raise ValueError(f"expected one slice (rows, columns), got shape {image.shape}")
-    values: NDArray[np.floating] = image.astype(
-        np.float32 if np.can_cast(image.dtype, np.float32) else np.float64
-    )
-    low, high = values.min(), values.max()
+    kind = np.dtype(np.float32 if np.can_cast(image.dtype, np.float32) else np.float64)
+    low, high = np.array([image.min(), image.max()]).astype(kind)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError("expected finite pixel values, got NaN or infinity")
     if high == low:
         return np.zeros(image.shape, dtype=np.float32)
+    unit: NDArray[np.floating] = image.astype(kind)  # the one copy: fresh memory costs more than arithmetic
     scale = max(abs(low), abs(high))  # divided by first, so that no difference overflows
-    unit: NDArray[np.floating] = (values / scale - low / scale) / (high / scale - low / scale)
+    unit /= scale
+    unit -= low / scale
+    unit /= high / scale - low / scale
     return unit.astype(np.float32, copy=False)
 
 
@@ -91,6 +92,44 @@ def restore_map(
     way = Image.Resampling.LANCZOS if peaks_between else Image.Resampling.BILINEAR
     resized = Image.fromarray(values).resize((side, side), way)
     return _crop_from_square(np.asarray(resized, dtype=np.float32), shape)
+
+
+def restore_region(
+    values: NDArray[np.float32], shape: Shape, lowest: float
+) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
+    """The part of `restore_map` that holds every pixel of at least ``lowest``; the rest isn't worked out.
+
+    Args:
+        values: (size, size), in the geometry of `prepare_image`.
+        shape: The slice's own (rows, columns).
+        lowest: Must be greater than the smallest value.
+
+    Returns:
+        The part, and the (rows, columns) of the slice that it is; empty where no value is that large.
+    """
+    side, size = max(shape), len(values)
+    high = values >= lowest
+    if not high.any():
+        return np.zeros((0, 0), np.float32), (slice(0, 0), slice(0, 0))
+    reach = max(1.0, size / side)  # a pixel is made of values no farther away than this
+    spans, box = [], []
+    for axis, margin in enumerate(_margins(shape)):
+        places = np.flatnonzero(high.any(axis=1 - axis))
+        begin = int(np.floor((places[0] + 0.5 - reach) * side / size))
+        end = int(np.ceil((places[-1] + 0.5 + reach) * side / size))
+        begin, end = max(begin, margin), min(end, margin + shape[axis])
+        if begin >= end:  # all of it lies in the margins
+            return np.zeros((0, 0), np.float32), (slice(0, 0), slice(0, 0))
+        spans.append(slice(begin - margin, end - margin))
+        box.append((begin * size / side, end * size / side))
+    (top, bottom), (left, right) = box
+    rows, columns = spans
+    part = Image.fromarray(values).resize(
+        (columns.stop - columns.start, rows.stop - rows.start),
+        Image.Resampling.BILINEAR,
+        box=(left, top, right, bottom),
+    )
+    return np.asarray(part, dtype=np.float32), (rows, columns)
 
 
 def _margins(shape: Shape) -> Shape:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from tumorlens.finding import SliceMaps
+from tumorlens.finding import PackedMap, SliceMaps
 from tumorlens.preprocess import restore_map
 
 SHAPE = (30, 44)
@@ -111,3 +111,20 @@ def test_the_strongest_pixel_of_all_slices_is_1_however_far_it_lies_above_its_po
     maps = SliceMaps(list(values), shape, peaks_between=True, to_strongest=True)
     highest = max(restore_map(each, shape, peaks_between=True).max() for each in values)
     assert np.asarray(maps).max() == (1 if highest > 0 else 0)
+
+
+@given(arrays(np.float32, (7, 7), elements=st.floats(0, 1, width=32)), st.integers(0, 7), st.integers(0, 7))
+def test_a_packed_map_is_right_to_a_255th_wherever_its_values_lie(
+    values: np.ndarray, rows: int, columns: int
+) -> None:
+    values = values.copy()
+    values[:rows], values[:, :columns] = 0, 0
+    np.testing.assert_allclose(np.asarray(PackedMap(values)), values, atol=0.5 / 255 + 1e-6)
+
+
+def test_packed_maps_are_restored_as_others_are() -> None:
+    values = np.zeros((9, 9), np.float32)
+    values[3:6, 2:8] = 1
+    np.testing.assert_array_equal(
+        SliceMaps([PackedMap(values)], (30, 40))[0], SliceMaps([values], (30, 40))[0]
+    )

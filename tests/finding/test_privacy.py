@@ -127,7 +127,7 @@ def test_results_of_different_scans_never_share_a_neutral_place() -> None:
     assert public_stem(one) == public_stem(other)
     changed = one.pixels.copy()
     changed[0, 0, 0] += 1
-    other = dataclasses.replace(one, pixels=changed)
+    other = dataclasses.replace(one, slices=changed)
     assert public_stem(one) != public_stem(other)
     assert public_stem(one) == public_place(Path("PID-4711"), one).name
 

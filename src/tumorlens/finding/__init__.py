@@ -2,7 +2,7 @@
 
 from tumorlens.finding.document import write_json
 from tumorlens.finding.finding import Confidence, Finding
-from tumorlens.finding.maps import SliceMaps
+from tumorlens.finding.maps import PackedMap, SliceMaps
 from tumorlens.finding.measure import Diameters, largest_diameters
 from tumorlens.finding.picture import overlay_picture, write_heatmap, write_mask, write_overlay
 from tumorlens.finding.warning import FindingWarning, WarningKind
@@ -12,6 +12,7 @@ __all__ = [
     "Diameters",
     "Finding",
     "FindingWarning",
+    "PackedMap",
     "SliceMaps",
     "WarningKind",
     "largest_diameters",

@@ -150,7 +150,7 @@ def document(finding: Finding, *, keep_identity: bool = False) -> dict[str, Any]
         source=told_name(scan, keep_identity=keep_identity),
         series=told_text(scan.series, scan, keep_identity=keep_identity),
         reason=told_text(scan.reason, scan, keep_identity=keep_identity),
-        shape=scan.pixels.shape,
+        shape=scan.shape,
         spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
         slice_spacing_mm=scan.slice_spacing,
         plane=None if scan.affine is None else plane_of(scan.affine),

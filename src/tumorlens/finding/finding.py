@@ -74,9 +74,9 @@ class Finding:
     def __post_init__(self) -> None:
         for name in ("mask", "tumor_probability", "heatmap"):
             values = getattr(self, name)
-            if values is not None and values.shape != self.scan.pixels.shape:
+            if values is not None and values.shape != self.scan.shape:
                 raise ValueError(
-                    f"expected a {name} of the scan's shape {self.scan.pixels.shape}, got {values.shape}"
+                    f"expected a {name} of the scan's shape {self.scan.shape}, got {values.shape}"
                 )
 
     def write(
@@ -133,7 +133,7 @@ class Finding:
         """The slice with the largest outline; the middle one without any."""
         counts = self.tumor_pixels
         if counts is None or not any(counts):
-            return len(self.scan.pixels) // 2
+            return len(self.scan.slices) // 2
         return int(np.argmax(counts))
 
     @property

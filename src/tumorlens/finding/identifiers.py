@@ -43,6 +43,11 @@ def sounded(text: str, *, short: bool = False) -> Sounded:
         text: Any.
         short: Whether to ignore as well in how many letters an umlaut is written.
     """
+    small = text.lower()
+    if small.isascii() and not (short and "e" in small):  # as numbers and UIDs, of which a stack has many
+        kept = [letter.isalnum() for letter in small]
+        compress = itertools.compress
+        return Sounded("".join(compress(small, kept)), tuple(compress(range(len(small)), kept)))
     found: list[tuple[str, int]] = []
     for place, written in enumerate(text):
         for letter in unicodedata.normalize("NFKD", written.casefold()).translate(_PLAIN):

@@ -38,7 +38,7 @@ class Diameters:
 
 @dataclass(frozen=True)
 class _Part:
-    """A connected part of a slice's outline.
+    """A part of a slice's outline.
 
     Attributes:
         slice_index: Of the slice.
@@ -49,6 +49,10 @@ class _Part:
     slice_index: int
     corner: tuple[int, int]
     mask: NDArray[np.bool_]
+
+    def diagonal(self, size: Vectors) -> float:
+        """Of its bounding box, in mm, where a pixel is as large as ``size``."""
+        return float(np.linalg.norm(self.mask.shape * size))
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,18 @@ def largest_diameters(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> 
     """
     size = np.array(spacing, np.float64)
     longest, found = 0.0, list[tuple[_Part, float, list[Vectors]]]()
-    for part in _parts(mask):  # the diagonal of its box is the longest that a part can have
-        if np.linalg.norm(part.mask.shape * size) < longest * _EQUAL:
-            continue
-        length, lines = _longest(part.mask, size)
-        longest = max(longest, length)
-        found.append((part, length, lines))
+    boxes = [_boxed(mask, index) for index in np.flatnonzero(mask.any((1, 2))).tolist()]
+    for box in sorted(boxes, key=lambda box: -box.diagonal(size)):
+        if box.diagonal(size) < longest * _EQUAL:  # the diagonal of a box is the longest that a part can have
+            break
+        for part in _parts(box):
+            if part.diagonal(size) >= longest * _EQUAL:
+                length, lines = _longest(part.mask, size)
+                longest = max(longest, length)
+                found.append((part, length, lines))
     if not found:
         return None
+    found.sort(key=lambda each: each[0].slice_index)
     tied = [(part, line) for part, length, lines in found if length >= longest * _EQUAL for line in lines]
     crosses = [_Cross(part, line, _perpendicular(part.mask, size, line[1] - line[0])) for part, line in tied]
     best = max(crosses, key=lambda cross: round(_length(cross.across), 6))
@@ -95,23 +103,22 @@ def largest_diameters(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> 
     )
 
 
-def _parts(mask: NDArray[np.bool_]) -> Iterator[_Part]:
-    for index in np.flatnonzero(mask.any((1, 2))).tolist():
-        # cc3d 4.1 mislabels planes and narrow volumes, but not a slice with a margin as a volume.
-        top, left, box = _boxed(mask[index])
-        volume = np.ascontiguousarray(np.pad(box, 1)[None])
-        labels = cc3d.connected_components(volume, connectivity=_TOUCHING)
-        boxes = cc3d.statistics(labels)["bounding_boxes"]
-        for label, (_, rows, columns) in enumerate(boxes[1:], start=1):
-            corner = (top + rows.start - 1, left + columns.start - 1)
-            yield _Part(index, corner, labels[0, rows, columns] == label)
+def _parts(box: _Part) -> Iterator[_Part]:
+    """The connected parts of what a slice's box holds."""
+    # cc3d 4.1 mislabels planes and narrow volumes, but not a slice with a margin as a volume.
+    volume = np.ascontiguousarray(np.pad(box.mask, 1)[None])
+    labels = cc3d.connected_components(volume, connectivity=_TOUCHING)
+    boxes = cc3d.statistics(labels)["bounding_boxes"]
+    for label, (_, rows, columns) in enumerate(boxes[1:], start=1):
+        corner = (box.corner[0] + rows.start - 1, box.corner[1] + columns.start - 1)
+        yield _Part(box.slice_index, corner, labels[0, rows, columns] == label)
 
 
-def _boxed(mask: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.bool_]]:
-    """The first row and column of what a slice's mask holds, and its bounding box."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+def _boxed(mask: NDArray[np.bool_], index: int) -> _Part:
+    """All that a slice's mask holds."""
+    rows, columns = np.flatnonzero(mask[index].any(1)), np.flatnonzero(mask[index].any(0))
     top, left = int(rows[0]), int(columns[0])
-    return top, left, mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    return _Part(index, (top, left), mask[index, top : rows[-1] + 1, left : columns[-1] + 1])
 
 
 def _longest(mask: NDArray[np.bool_], size: Vectors) -> tuple[float, list[Vectors]]:

@@ -50,7 +50,7 @@ def write_overlay(finding: Finding, path: Path, slice_index: int = 0, *, uncerta
 
 def captioned_overlay(finding: Finding, slice_index: int, *, uncertainty: bool = False) -> Image.Image:
     """The picture that `write_overlay` writes."""
-    pixels = finding.scan.pixels[slice_index]
+    pixels = finding.scan.slices[slice_index]
     mask = None if finding.mask is None else finding.mask[slice_index]
     picture = overlay_picture(pixels, mask)
     if uncertainty and finding.tumor_probability is not None:
@@ -71,7 +71,7 @@ def write_heatmap(finding: Finding, path: Path, slice_index: int = 0) -> None:
     if finding.heatmap is None:
         raise ValueError("expected a finding with a heatmap, got one without")
     heat = finding.heatmap[slice_index].astype(np.float32)
-    picture = with_heat(overlay_picture(finding.scan.pixels[slice_index], None), heat)
+    picture = with_heat(overlay_picture(finding.scan.slices[slice_index], None), heat)
     _caption_finding(picture, finding)
     _save(picture, path)
 

@@ -125,6 +125,6 @@ def _ending(name: str) -> str:
 
 
 def _digits(scan: Scan) -> str:
-    middle = np.ascontiguousarray(scan.pixels[len(scan.pixels) // 2])
-    known = f"{scan.pixels.shape} {scan.affine}".encode()
+    middle = np.ascontiguousarray(scan.slices[len(scan.slices) // 2])
+    known = f"{scan.shape} {scan.affine}".encode()
     return hashlib.sha256(middle.tobytes() + known).hexdigest()[:_DIGITS]

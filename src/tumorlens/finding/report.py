@@ -124,7 +124,7 @@ def _bars(finding: Finding) -> list[Bar]:
 def _key_title(finding: Finding) -> str:
     if not finding.scan.is_volume:
         return "The slice"
-    number = f"slice {finding.key_slice + 1} of {len(finding.scan.pixels)}"
+    number = f"slice {finding.key_slice + 1} of {len(finding.scan.slices)}"
     if finding.tumor_slices:
         return f"Key slice: {number}, with the largest outline"
     return f"Key slice: {number}, in the middle"
@@ -185,7 +185,7 @@ def _further_slices(finding: Finding) -> list[int]:
     """
     if not finding.scan.is_volume:
         return []
-    known = finding.tumor_slices or range(len(finding.scan.pixels))
+    known = finding.tumor_slices or range(len(finding.scan.slices))
     others = [index for index in known if index != finding.key_slice]
     places = np.linspace(0, len(others) - 1, min(_FURTHER, len(others))).round().astype(int).tolist()
     chosen = [others[place] for place in places]
@@ -199,4 +199,4 @@ def _further_slices(finding: Finding) -> list[int]:
 def _which(finding: Finding, index: int) -> str:
     if not finding.scan.is_volume:
         return "The slice"
-    return f"Slice {index + 1} of {len(finding.scan.pixels)}"
+    return f"Slice {index + 1} of {len(finding.scan.slices)}"

@@ -17,6 +17,7 @@ from tumorlens.scan.geometry import Plane, plane_of
 
 _FINER = 2  # lines are drawn this much larger and made smaller, which smooths them
 _WINDOW = (0.5, 99.7)  # percentiles of a scan's intensities that become black and white
+_SAMPLED_SLICES = 64  # at most
 _SAMPLE = 1 << 20  # pixels that are enough to know these
 _SCALES_MM = (1, 2, 5, 10, 20, 50, 100)
 _QUALITY = 85
@@ -86,7 +87,7 @@ class SlicePainter:
 
     def _gray(self, index: int) -> Image.Image:
         low, high = self._window
-        values = self._finding.scan.pixels[index].astype(np.float64)
+        values = self._finding.scan.slices[index].astype(np.float64)
         shares = ((values / 2 - low / 2) / (high / 2 - low / 2)).clip(0, 1)  # halves, so that none overflows
         picture = Image.fromarray((shares * 255).round().astype(np.uint8))
         return picture.resize(self._size, Image.Resampling.BICUBIC).convert("RGB")
@@ -116,7 +117,7 @@ class SlicePainter:
 
     def _place(self, point: Point) -> tuple[float, float]:
         """Where a point (row, column) of a slice lies on a layer of lines, as (x, y)."""
-        _, rows, columns = self._finding.scan.pixels.shape
+        _, rows, columns = self._finding.scan.shape
         width, height = self._size
         x = (point[1] + 0.5) / columns * width * _FINER
         return x, (point[0] + 0.5) / rows * height * _FINER
@@ -129,17 +130,20 @@ class SlicePainter:
 
 def _window(scan: Scan) -> tuple[float, float]:
     """The intensities that become black and white, for all slices the same."""
-    step = max(1, round((scan.pixels.size / _SAMPLE) ** (1 / 2)))
-    sample = scan.pixels[:, ::step, ::step].astype(np.float64)
+    count, rows, columns = scan.shape
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _SAMPLED_SLICES)).round().astype(np.intp))
+    step = max(1, round((len(chosen) * rows * columns / _SAMPLE) ** (1 / 2)))
+    sample = np.stack([scan.slices[index][::step, ::step].astype(np.float64) for index in chosen.tolist()])
     low, high = np.percentile(sample, _WINDOW).tolist()
     if low == high:
-        low, high = float(scan.pixels.min()), float(scan.pixels.max())
+        low = min(float(each.min()) for each in scan.slices)
+        high = max(float(each.max()) for each in scan.slices)
     return (low, high) if low < high else (low - 1, low + 1)
 
 
 def _size(scan: Scan, side: int) -> tuple[int, int]:
     """Width and height of a picture in a slice's own proportions."""
-    _, rows, columns = scan.pixels.shape
+    _, rows, columns = scan.shape
     pixel = scan.spacing or (1.0, 1.0)
     height, width = rows * pixel[0], columns * pixel[1]
     longer = max(height, width)
@@ -201,7 +205,7 @@ def _scale(scan: Scan) -> tuple[str, float] | None:
     """A round length and its share of a picture's width."""
     if scan.spacing is None:
         return None
-    width = scan.pixels.shape[2] * scan.spacing[1]
+    width = scan.shape[2] * scan.spacing[1]
     fitting = [length for length in _SCALES_MM if 0.08 * width <= length <= 0.3 * width]
     if not fitting:
         return None

@@ -150,7 +150,7 @@ def no_measurements(finding: Finding) -> str:
 
 def scan_lines(scan: Scan, *, keep_identity: bool) -> list[Line]:
     """What the scan was."""
-    slices, rows, columns = scan.pixels.shape
+    slices, rows, columns = scan.shape
     shape = f"{rows} × {columns} pixels"
     series, reason = (
         told_text(each, scan, keep_identity=keep_identity) for each in (scan.series, scan.reason)
@@ -236,7 +236,7 @@ def _diameters(finding: Finding) -> Iterator[Line]:
 
 def _involved(finding: Finding) -> Iterator[Line]:
     if finding.scan.is_volume:
-        count = f"{len(finding.tumor_slices)} of {len(finding.scan.pixels)}"
+        count = f"{len(finding.tumor_slices)} of {len(finding.scan.slices)}"
         yield Line("Slices involved", count, runs([index + 1 for index in finding.tumor_slices]))
 
 

@@ -146,7 +146,7 @@ def _masks(finding: Finding, path: Path, options: WriteOptions) -> list[Path]:
         target = _named(path, "-mask.png")
         write_mask(finding, target)
         return [target]
-    count = len(finding.scan.pixels)
+    count = len(finding.scan.slices)
     targets = [_named(path, "-mask") / f"{index + 1:0{len(str(count))}d}.png" for index in range(count)]
     for index, target in enumerate(targets):
         write_mask(finding, target, index)

@@ -145,7 +145,7 @@ def decoded(path: Path, header: Dataset, place: PixelPlace | None, number: int) 
     with path.open("rb") as file:
         if syntax_of(header).is_encapsulated:
             return _decompressed(file, header, place, number)
-        _check_native(file, header, place)
+        check_length(os.fstat(file.fileno()).st_size, header, place)
         options: dict[str, Any] = as_pixel_options(header, pixel_keyword=place.keyword)
         if place.representation is not None:
             options["pixel_vr"] = place.representation
@@ -154,9 +154,18 @@ def decoded(path: Path, header: Dataset, place: PixelPlace | None, number: int) 
     return np.asarray(values)
 
 
-def _check_native(file: BinaryIO, header: Dataset, place: PixelPlace) -> None:
-    expected = get_expected_length(header)
-    rest = os.fstat(file.fileno()).st_size - place.start
+def check_length(size: int, header: Dataset, place: PixelPlace) -> None:
+    """Refuse uncompressed pixels that are cut short or stored in a way that isn't read.
+
+    Args:
+        size: Of the file, in bytes.
+        header: Its header.
+        place: Of its pixels.
+
+    Raises:
+        ValueError: They are.
+    """
+    expected, rest = get_expected_length(header), size - place.start
     there = rest if place.length is None else min(rest, place.length)
     if there < expected:
         raise ValueError(f"{there:,} bytes came of {expected:,}")

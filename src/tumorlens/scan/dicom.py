@@ -15,6 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from tumorlens.errors import TumorlensError
 from tumorlens.scan.decode import (
     PixelPlace,
+    check_length,
     decoded,
     find_pixels,
     inverted,
@@ -107,17 +108,29 @@ class Frame:
                 return float(value)
         return None
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return int(self.header.get("Rows") or 0), int(self.header.get("Columns") or 0)
 
-    @property
+    @cached_property
     def is_gray(self) -> bool:
         """Whether a pixel is one number that says how bright it is."""
         interpretation = _value(self.header, "PhotometricInterpretation") or "MONOCHROME2"
         samples = _value(self.header, "SamplesPerPixel") or 1
         return str(interpretation).startswith("MONOCHROME") and samples == 1
+
+    def check(self) -> None:
+        """Refuse what can be told to be cut short without being decoded.
+
+        Raises:
+            TumorlensError: It is.
+        """
+        try:
+            if self.place is not None and not syntax_of(self.header).is_encapsulated:
+                check_length(self.path.stat().st_size, self.header, self.place)
+        except Exception as error:  # as in `pixels`
+            raise TumorlensError(f"{self.path.name}: {_undecodable(self.header, error)}") from error
 
     def pixels(self) -> NDArray[np.generic]:
         """The slice (rows, columns): decoded, rescaled as the header says, the brighter the larger.
@@ -228,7 +241,7 @@ def _numbers(value: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
 
 
 def _undecodable(header: Dataset, error: Exception) -> str:
-    name = syntax_of(header).name
+    name = " ".join(str(syntax_of(header).name).split())  # a damaged one may have line breaks
     return f"expected pixels that can be decoded ({name}), but {_reason(error)}; get the file again"
 
 

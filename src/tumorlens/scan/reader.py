@@ -8,8 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tumorlens.errors import TumorlensError
 from tumorlens.scan.archive import is_zip, unpacked
+from tumorlens.scan.folder import files_in
 from tumorlens.scan.matlab import is_matlab, scan_from_matlab
 from tumorlens.scan.picture import is_picture, scan_from_picture
 from tumorlens.scan.scan import Scan
@@ -42,7 +45,8 @@ def read_scan(path: str | Path, series: str | None = None) -> Scan:
     head = read_head(path)
     if is_zip(head):
         with unpacked(path) as folder, _named_after(path, folder):
-            return _checked(_scan_from_files(folder, path, series))
+            scan = _checked(_scan_from_files(folder, path, series))
+            return dataclasses.replace(scan, slices=np.asarray(scan.slices))  # the files are about to go
     return _checked(_scan_from_file(path, head, series))
 
 
@@ -163,10 +167,8 @@ def _stacks_of(files: Sequence[Path], source: Path) -> list["Stack"]:
 def _files(folder: Path, source: Path) -> list[Path]:
     """All files below a folder, by name; hidden ones are left out and links to folders not followed."""
     found: list[Path] = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(where, name) for name in sorted(names) if not name.startswith("."))
-        found += [path for path in paths if path.is_file()]  # no pipe, which would wait for ever
+    for path in files_in(folder):
+        found += [path] if path.is_file() else []  # no pipe, which would wait for ever
         if len(found) > _MOST_FILES:
             raise TumorlensError(
                 f"{source}: expected at most {_MOST_FILES:,} files, got more; choose a folder below"
@@ -211,9 +213,12 @@ def _checked(scan: Scan) -> Scan:
     Raises:
         TumorlensError: All its pixels have one value.
     """
-    if scan.pixels.min() == scan.pixels.max():
-        raise TumorlensError(
-            f"{scan.source.name}: expected a picture with bright and dark places, got {scan.pixels.flat[0]} "
-            "everywhere; choose another slice"
-        )
-    return scan
+    low, high = np.inf, -np.inf
+    for pixels in scan.slices:
+        low, high = min(low, pixels.min()), max(high, pixels.max())
+        if low < high:
+            return scan
+    raise TumorlensError(
+        f"{scan.source.name}: expected a picture with bright and dark places, got {low} everywhere; choose "
+        "another slice"
+    )

@@ -1,12 +1,14 @@
 """A scan: pixels, where they lie, and where they came from."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.scan.origin import Origin
+from tumorlens.scan.slices import StackSlices
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class Scan:
     doesn't say how it lies is left as it is.
 
     Attributes:
-        pixels: (slices, rows, columns), any real type and range, finite.
+        slices: (slices, rows, columns), any real type and range, finite: an array, or slices that are decoded
+            when asked for, from files that have to stay where they are.
         source: The file or folder it was read from.
         spacing: Distance between pixel centers (rows, columns) in mm, or None where the source doesn't say.
         slice_spacing: Distance between the centers of neighbouring slices in mm, or None.
@@ -30,7 +33,7 @@ class Scan:
         origin: The source's headers and the way back to its own geometry; None for a picture.
     """
 
-    pixels: NDArray[np.generic]
+    slices: NDArray[np.generic] | StackSlices
     source: Path
     spacing: tuple[float, float] | None = None
     slice_spacing: float | None = None
@@ -41,17 +44,32 @@ class Scan:
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 3 or self.pixels.size == 0:
-            raise ValueError(f"expected pixels (slices, rows, columns), got shape {self.pixels.shape}")
-        if self.pixels.dtype.kind == "f" and not all(np.isfinite(each).all() for each in self.pixels):
+        if len(self.slices.shape) != 3 or 0 in self.slices.shape:
+            raise ValueError(f"expected slices (slices, rows, columns), got shape {self.slices.shape}")
+        if isinstance(self.slices, np.ndarray) and not _is_finite(self.slices):
             raise ValueError("expected finite pixel values, got NaN or infinity")
         if self.affine is not None and self.affine.shape != (4, 4):
             raise ValueError(f"expected an affine (4, 4), got shape {self.affine.shape}")
 
+    @cached_property
+    def pixels(self) -> NDArray[np.generic]:
+        """All slices as one array (slices, rows, columns), decoded at first use and kept.
+
+        Raises:
+            TumorlensError: A slice can't be decoded.
+        """
+        return np.asarray(self.slices)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows and columns."""
+        slices, rows, columns = self.slices.shape
+        return slices, rows, columns
+
     @property
     def is_volume(self) -> bool:
         """Whether it has more than one slice."""
-        return len(self.pixels) > 1
+        return len(self.slices) > 1
 
     @property
     def voxel_mm3(self) -> float | None:
@@ -59,3 +77,7 @@ class Scan:
         if self.spacing is None or self.slice_spacing is None:
             return None
         return self.spacing[0] * self.spacing[1] * self.slice_spacing
+
+
+def _is_finite(pixels: NDArray[np.generic]) -> bool:
+    return pixels.dtype.kind != "f" or all(bool(np.isfinite(each).all()) for each in pixels)

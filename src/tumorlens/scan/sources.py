@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tumorlens.errors import TumorlensError
+from tumorlens.scan.folder import files_in
 from tumorlens.scan.reader import is_dicom, is_scan, read_head, read_scan, read_series
 from tumorlens.scan.scan import Scan
 
@@ -63,7 +64,7 @@ def find_sources(paths: Iterable[Path], leave_out: Path | None = None) -> list[S
 def _in_folder(folder: Path, leave_out: Path | None) -> list[Source]:
     found: list[Source] = []
     dicom: list[Path] = []
-    for file in _files(folder, leave_out):
+    for file in files_in(folder, leave_out):
         try:
             head = read_head(file)
         except TumorlensError:
@@ -95,15 +96,6 @@ def _studies(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
         place = shared.relative_to(folder)
         name = Path(folder.resolve().name or "scan") if place == Path() else place
         yield Source(shared, name, tuple(together))
-
-
-def _files(folder: Path, leave_out: Path | None) -> Iterator[Path]:
-    hidden = None if leave_out is None else leave_out.resolve()
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and Path(where, name).resolve() != hidden
-        )
-        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _stem(name: str) -> str:

@@ -1,6 +1,5 @@
 """A stack: DICOM slices that make a volume, and how they become a scan."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import TumorlensError
-from tumorlens.parallel import in_order
 from tumorlens.scan import geometry
 from tumorlens.scan.dicom import Frame
 from tumorlens.scan.limits import check_size
 from tumorlens.scan.origin import DicomOrigin, of_dataset
 from tumorlens.scan.scan import Scan
+from tumorlens.scan.slices import StackSlices
 
 _LONGEST_TEXT = 128  # characters; the standard allows at most 64 of a description
 GRAY_KINDS = ("MR", "OT", "SC", "")
@@ -117,21 +116,19 @@ class Stack:
         return ", ".join(parts)
 
     def read(self, source: Path, reason: str | None = None) -> Scan:
-        """Decode its slices, turned the way they are looked at.
+        """As a scan, turned the way it is looked at; slices of several are decoded when asked for.
 
         Raises:
-            TumorlensError: It isn't MR or a gray picture, too large, or its pixels can't be decoded.
+            TumorlensError: It isn't MR or a gray picture, too large, or its only slice can't be decoded.
         """
         self._check(source)
-        pixels = _stacked(in_order(Frame.pixels, self.frames), len(self.frames))
-        affine = self.affine
+        affine, shape = self.affine, (len(self.frames), *self.frames[0].shape)
         turn = np.array([[0, 1], [1, 1], [2, 1]], np.float64)
         if affine is not None:
             turn = _turn_within_slices(affine)
-            affine = geometry.turned_affine(affine, turn, pixels.shape)
-            pixels = geometry.turned(pixels, turn)
+            affine = geometry.turned_affine(affine, turn, shape)
         return Scan(
-            pixels,
+            self._pixels(turn),
             source=source,
             spacing=_spacing(affine) if affine is not None else self.frames[0].spacing,
             slice_spacing=self.slice_spacing,
@@ -153,27 +150,31 @@ class Stack:
             )
         check_size(name, len(self.frames), *self.frames[0].shape)
 
+    def _pixels(self, turn: NDArray[np.float64]) -> NDArray[np.generic] | StackSlices:
+        """Its slices, (slices, rows, columns), in the scan's order."""
+        frames = self._in_scan_order(turn)
+
+        def decode(index: int) -> NDArray[np.generic]:
+            return np.asarray(geometry.turned(frames[index].pixels()[None], turn)[0])
+
+        if len(frames) == 1:
+            return decode(0)[None]
+        for frame in frames[:1] if frames[0].multiframe else frames:
+            frame.check()  # the commonest damage by far shows before any slice is analysed
+        rows, columns = self.frames[0].shape
+        turned_rows = rows if turn[1, 0] == 1 else columns
+        return StackSlices(decode, (len(frames), turned_rows, rows + columns - turned_rows))
+
+    def _in_scan_order(self, turn: NDArray[np.float64]) -> tuple[Frame, ...]:
+        return self.frames if turn[0, 1] > 0 else self.frames[::-1]
+
     def _origin(self, turn: NDArray[np.float64]) -> DicomOrigin:
         first = self.frames[0]
-        order = self.frames if turn[0, 1] > 0 else self.frames[::-1]
+        order = self._in_scan_order(turn)
         identity = of_dataset(first.header)
         if first.multiframe:
             return DicomOrigin((first.header,), tuple(frame.number + 1 for frame in order), turn, identity)
         return DicomOrigin(tuple(frame.header for frame in order), None, turn, identity)
-
-
-def _stacked(slices: Iterable[NDArray[np.generic]], count: int) -> NDArray[np.generic]:
-    """Slices of one size as (slices, rows, columns), of a type that holds them all; each is kept once."""
-    pixels: NDArray[np.generic] | None = None
-    for index, values in enumerate(slices):
-        kind = values.dtype if pixels is None else np.result_type(pixels.dtype, values.dtype)
-        if pixels is None:
-            pixels = np.empty((count, *values.shape), kind.newbyteorder("="))
-        elif kind != pixels.dtype:  # rare: only some of the slices have to be rescaled
-            pixels = pixels.astype(kind)
-        pixels[index] = values
-    assert pixels is not None  # noqa: S101 - a stack has at least one slice
-    return pixels
 
 
 def _turn_within_slices(affine_lps: NDArray[np.float64]) -> NDArray[np.float64]:
