@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tumorlens.parallel import in_order, processors
+from tumorlens.parallel import beside_others, in_order, processors, threads_for_a_call
 
 
 def test_results_come_in_the_order_of_the_items_whatever_finishes_first() -> None:
@@ -56,3 +56,15 @@ def test_what_a_function_raises_arrives_at_its_item_and_ends_the_rest() -> None:
 
 def test_no_items_give_no_results() -> None:
     assert list(in_order(lambda item: item, [])) == []
+
+
+def test_a_call_has_all_cores_but_one_of_many_only_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tumorlens.parallel.processors", lambda: 3)
+    assert list(in_order(lambda _: threads_for_a_call(), [0])) == [3]
+    assert set(in_order(lambda _: threads_for_a_call(), range(20))) == {1}
+    with beside_others():
+        assert threads_for_a_call() == 1
+        with beside_others():
+            pass
+        assert threads_for_a_call() == 1
+    assert threads_for_a_call() == 3

@@ -1,6 +1,8 @@
 """The processor's cores, kept busy while order is kept, too."""
 
+import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +21,29 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
+_thread = threading.local()
+
+
+def threads_for_a_call() -> int:
+    """How many threads a library should use for a call from here: as many as cores, or one beside others."""
+    return 1 if getattr(_thread, "beside_others", False) else processors()
+
+
+@contextlib.contextmanager
+def beside_others() -> Iterator[None]:
+    """Say that this thread is one of as many as there are cores, all at work."""
+    before = getattr(_thread, "beside_others", False)
+    _thread.beside_others = True
+    try:
+        yield
+    finally:
+        _thread.beside_others = before
+
+
+def _mark() -> None:
+    _thread.beside_others = True
+
+
 def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Call a function on each item, on all cores; the results come in the items' order.
 
@@ -33,7 +58,7 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
         return
     threads = processors()
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=_mark) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
