@@ -12,6 +12,8 @@ from tumorlens.ensemble import Outputs
 from tumorlens.errors import TumorlensError
 from tumorlens.parallel import threads_for_a_call
 
+onnxruntime.disable_telemetry_events()  # where somebody else loaded it before tumorlens could (see __init__)
+
 _OUTSIDE = b"location"  # the key under which ONNX names a file that holds weights
 _SILENT = 4  # what is wrong is told in one line, by the error
 
