@@ -25,7 +25,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,pacs,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,pacs,cluster,dev]'
 	touch $@
 
 clean:
