@@ -11,6 +11,7 @@ from tumorlens.cli import bundle as bundle_commands
 from tumorlens.cli import dataset as dataset_commands
 from tumorlens.cli import pacs as pacs_commands
 from tumorlens.cli import predict as predict_commands
+from tumorlens.cli import serve as serve_commands
 from tumorlens.cli import training as training_commands
 from tumorlens.errors import TumorlensError
 from tumorlens.version import __version__
@@ -22,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(predict_commands.app)
+app.add_typer(serve_commands.app)
 app.add_typer(pacs_commands.app, name="pacs")
 app.add_typer(dataset_commands.app, name="dataset")
 app.add_typer(training_commands.app)
