@@ -47,7 +47,7 @@ class Endings:
         """A job with a finding."""
         changes = {
             "name": told_name(finding.scan, keep_identity=False),
-            "progress": Progress(done=len(finding.scan.pixels), total=len(finding.scan.pixels)),
+            "progress": Progress(done=len(finding.scan.slices), total=len(finding.scan.slices)),
             "result": FindingDocument.model_validate(document(finding)),
             "files": formats_of(finding),
         }

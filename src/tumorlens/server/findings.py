@@ -29,7 +29,7 @@ class Held:
     def size(self) -> int:
         """In bytes of memory, about."""
         finding = self.finding
-        parts = (finding.scan.pixels, finding.mask, finding.tumor_probability, finding.heatmap)
+        parts = (finding.scan.slices, finding.mask, finding.tumor_probability, finding.heatmap)
         origin = finding.scan.origin
         headers = len(origin.headers) if isinstance(origin, DicomOrigin) else 0
         return sum(_bytes(part) for part in parts) + headers * _HEADER

@@ -4,7 +4,10 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
+from tumorlens.parallel import beside_others
 from tumorlens.server.job import Job
 
 _TOGETHER = 4  # slices; what `Analyzer.analyze_batch` looks at in one go
@@ -36,6 +39,7 @@ class Lanes:
         self._slices: deque[Job] = deque()
         self._volumes: deque[Job] = deque()
         self._volume: Job | None = None
+        self._busy = 0  # workers with something to do
         self._closed = False
         self._seconds = 0.1  # between two jobs that are taken, while others wait
         self._taken = time.monotonic()
@@ -76,13 +80,25 @@ class Lanes:
             while not self._closed:
                 jobs = self._next()
                 if jobs:
+                    self._busy += 1
                     self._learn(len(jobs))
                     return jobs
                 self._changed.wait()
             return []
 
-    def done(self, job: Job) -> None:
-        """Tell that the work on a job ended, so that the next volume may begin."""
+    def share_of_cores(self) -> AbstractContextManager[None]:
+        """In which the jobs just taken are worked on: with all cores while there is nothing else to do."""
+        return beside_others() if self._busy > 1 or len(self) else nullcontext()
+
+    def done(self, jobs: Sequence[Job]) -> None:
+        """Tell that the work on what was taken ended."""
+        with self._changed:
+            self._busy -= 1
+        for job in jobs:
+            self.release(job)
+
+    def release(self, job: Job) -> None:
+        """Let the next volume begin, where it waits for this one."""
         with self._changed:
             if self._volume is job:
                 self._volume = None

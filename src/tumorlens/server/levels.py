@@ -66,7 +66,7 @@ def levels_of(finding: Finding) -> Levels:
 def _range(scan: Scan) -> tuple[float, float, bool]:
     """The smallest and the largest value, and whether all are whole numbers."""
     low, high, is_whole = np.inf, -np.inf, True
-    for pixels in scan.pixels:
+    for pixels in scan.slices:
         low, high = min(low, float(pixels.min())), max(high, float(pixels.max()))
         is_whole = is_whole and pixels.dtype.kind in "iub"
     return low, high, is_whole
@@ -84,10 +84,10 @@ def _scale(low: float, high: float, *, is_whole: bool) -> tuple[float, float]:
 
 
 def _sample(scan: Scan) -> NDArray[np.float64]:
-    count, rows, columns = scan.pixels.shape
+    count, rows, columns = scan.shape
     chosen = np.unique(np.linspace(0, count - 1, min(count, _SAMPLED_SLICES)).round().astype(np.intp))
     step = max(1, round((len(chosen) * rows * columns / _SAMPLE) ** 0.5))
-    return np.stack([scan.pixels[index][::step, ::step].astype(np.float64) for index in chosen.tolist()])
+    return np.stack([scan.slices[index][::step, ::step].astype(np.float64) for index in chosen.tolist()])
 
 
 def _around(finding: Finding) -> NDArray[np.float64] | None:
@@ -98,7 +98,7 @@ def _around(finding: Finding) -> NDArray[np.float64] | None:
     rows, columns = (np.flatnonzero(finding.mask[index].any(axis=axis)) for axis in (1, 0))
     top, left = max(int(rows[0]) - _MARGIN, 0), max(int(columns[0]) - _MARGIN, 0)
     bottom, right = int(rows[-1]) + _MARGIN + 1, int(columns[-1]) + _MARGIN + 1
-    return np.asarray(finding.scan.pixels[index][top:bottom, left:right], dtype=np.float64)
+    return np.asarray(finding.scan.slices[index][top:bottom, left:right], dtype=np.float64)
 
 
 def _window(values: NDArray[np.float64], shares: tuple[float, float], low: float, high: float) -> Window:

@@ -123,7 +123,7 @@ def _size(service: Service, id_: str, index: int) -> int:
     Raises:
         ProblemError: There is no such slice.
     """
-    count, rows, columns = service.finding(id_).finding.scan.pixels.shape
+    count, rows, columns = service.finding(id_).finding.scan.shape
     if index >= count:
         raise ProblemError(Kind.UNKNOWN, f"expected a slice from 0 to {count - 1}, got {index}.")
     return int(rows * columns * BYTES_A_PIXEL)

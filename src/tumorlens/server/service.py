@@ -275,7 +275,7 @@ class Service:
                     Kind.TOO_LONG, f"The analysis took more than {limit:g} s; send fewer or smaller slices."
                 )
                 self._endings.failed(job, told)
-                self.lanes.done(job)  # even where its thread hangs, the next volume may begin
+                self.lanes.release(job)  # even where its thread hangs, the next volume may begin
 
 
 class _Again:

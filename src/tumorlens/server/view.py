@@ -80,7 +80,7 @@ def view_of(held: Held) -> View:
     plane = None if scan.affine is None else plane_of(scan.affine)
     spacing = scan.spacing or (None, None)
     return View(
-        shape=scan.pixels.shape,
+        shape=scan.shape,
         spacing=(scan.slice_spacing, *spacing),
         window=_window(levels.window),
         presets=tuple(PresetPart(name=name, **_window(each).model_dump()) for name, each in levels.presets),
@@ -90,7 +90,7 @@ def view_of(held: Held) -> View:
         directions=None if plane is None else _directions(plane),
         affine=None if scan.affine is None else tuple(map(tuple, scan.affine.tolist())),
         key_slice=finding.key_slice,
-        outlined=finding.tumor_pixels or (0,) * len(scan.pixels),
+        outlined=finding.tumor_pixels or (0,) * len(scan.slices),
         outlines=finding.mask is not None,
         heatmap=finding.heatmap is not None,
     )
@@ -105,7 +105,7 @@ def layers(held: Held, index: int, *, packed: bool = False) -> bytes:
         packed: Whether as gzip.
     """
     finding = held.finding
-    pixels = held.levels.stored(finding.scan.pixels[index])
+    pixels = held.levels.stored(finding.scan.slices[index])
     size = pixels.size
     mask = bytes(size) if finding.mask is None else finding.mask[index].astype(np.uint8).tobytes()
     maps = (_levels_of_map(each, index, size) for each in (finding.heatmap, finding.tumor_probability))

@@ -60,13 +60,13 @@ class Workers:
             try:
                 for job in jobs:
                     job.began = time.monotonic()
-                if jobs[0].is_volume:
-                    self._guarded(jobs[0], self._alone)
-                else:
-                    self._together(jobs)
+                with self._lanes.share_of_cores():
+                    if jobs[0].is_volume:
+                        self._guarded(jobs[0], self._alone)
+                    else:
+                        self._together(jobs)
             finally:
-                for job in jobs:
-                    self._lanes.done(job)
+                self._lanes.done(jobs)
             del jobs  # or it would hold the last ones until the next come
 
     def _guarded(self, job: Job, work: Callable[[Job], None]) -> None:
@@ -132,12 +132,12 @@ class Workers:
             kind=kind,
             name=told_name(scan, keep_identity=False),
             series=series_of(job.folder, scan, job.ask),
-            progress=Progress(done=0, total=len(scan.pixels)),
+            progress=Progress(done=0, total=len(scan.slices)),
         )
         return scan
 
     def _analyse(self, job: Job, scan: Scan) -> None:
-        total = len(scan.pixels)
+        total = len(scan.slices)
         done = 0
 
         def report(count: int) -> None:
