@@ -25,6 +25,7 @@ LIGHT = [
     "tumorlens.scan.stack",
     "tumorlens.finding",
     "tumorlens.finding.write",
+    "tumorlens.cli.serve",
     "tumorlens.dataset",
     "tumorlens.dataset.download",
     "tumorlens.dataset.verify",

@@ -145,9 +145,10 @@ function numbersOf(scan) {
     element("div", {}, element("dt", {}, name), element("dd", {}, value)),
   );
   const sure = result.confidence ? `, ${result.confidence.word} confidence` : "";
+  const shareText = share === undefined ? null : element("span", { class: "share" }, ` ${percent(share)}${sure}`);
   const heed = result.warnings.map((each) => each.message).join("; ");
   return [
-    element("p", { class: doubtful }, type ? sentence(type) : "Not named", share === undefined ? null : element("span", { class: "share" }, ` ${percent(share)}${sure}`)),
+    element("p", { class: doubtful }, type ? sentence(type) : "Not named", shareText),
     ...(heed ? [element("p", { class: "heed" }, `Warning: ${heed}.`)] : []),
     element("dl", {}, ...facts),
   ];

@@ -52,7 +52,8 @@ export function downloads(analysis, result, api, voices) {
 function saveButton(analysis, { format, name, about }, api, voices) {
   const save = () => saveFile(analysis, format, api, voices);
   const words = element("span", {}, name, " ", element("span", { class: "about" }, about));
-  return element("button", { type: "button", class: "file", "data-format": format, onclick: save }, icon("download"), words);
+  const attributes = { type: "button", class: "file", "data-format": format, onclick: save };
+  return element("button", attributes, icon("download"), words);
 }
 
 /**
@@ -128,7 +129,7 @@ function reasons(missing, result) {
     found.set(why, [...(found.get(why) ?? []), OF_DICOM.has(format) ? about : name]);
   }
   return [...found].map(([why, names]) =>
-    element("p", { class: "missing" }, element("span", { class: "missing-names" }, `Not to be had: ${names.join(", ")}.`), ` ${why}`),
+    element("p", { class: "missing" }, `Not to be had: ${names.join(", ")}. ${why}`),
   );
 }
 

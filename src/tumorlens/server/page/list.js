@@ -79,10 +79,17 @@ export class List {
     const name = element("span", { class: "card-name", title: scan.name }, scan.name);
     const frame = element("span", { class: "card-picture", "aria-hidden": "true" }, picture);
     const words = element("span", { class: "card-words" }, name, state);
-    const open = element("button", { type: "button", class: "card-open", onclick: () => this.scans.select(scan) }, frame, words);
+    const select = () => this.scans.select(scan);
+    const open = element("button", { type: "button", class: "card-open", onclick: select }, frame, words);
     const remove = element(
       "button",
-      { type: "button", class: "quiet card-remove", "aria-label": `Remove ${scan.name}`, title: "Remove, and erase it from the server", onclick: () => this.remove(scan) },
+      {
+        type: "button",
+        class: "quiet card-remove",
+        "aria-label": `Remove ${scan.name}`,
+        title: "Remove, and erase it from the server",
+        onclick: () => this.remove(scan),
+      },
       icon("close"),
     );
     const card = { item: element("li", { class: "card" }, open, remove, bar), open, picture, state, bar };

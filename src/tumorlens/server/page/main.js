@@ -42,7 +42,8 @@ function start() {
   }
   offerThemes(byId("theme", HTMLButtonElement), byId("dark-colors", HTMLLinkElement));
   watchServer(byId("banner"), api);
-  new List(byId("list", HTMLOListElement), { scans, work, pictures, emptied: () => byId("choose-files").focus() });
+  const emptied = () => byId("choose-files").focus();
+  const list = new List(byId("list", HTMLOListElement), { scans, work, pictures, emptied });
   new Stage({
     picture: byId("picture"),
     message: byId("message"),
@@ -52,6 +53,7 @@ function start() {
     surface: new Surface(byId("picture"), "Scan", pictures),
     say,
     tell,
+    remove: (scan) => list.remove(scan),
     reopen,
   });
   acceptScans({ veil: byId("veil"), fileInput, folderInput, take });

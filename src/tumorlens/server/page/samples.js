@@ -50,7 +50,12 @@ function item(sample, api, take) {
       "button",
       { type: "button", class: "sample", onclick: open },
       picture,
-      element("span", { class: "sample-words" }, element("strong", {}, sentence(sample.type)), element("span", {}, sample.title)),
+      element(
+        "span",
+        { class: "sample-words" },
+        element("strong", {}, sentence(sample.type)),
+        element("span", {}, sample.title),
+      ),
     ),
   );
 }

@@ -47,8 +47,17 @@ export class Scans extends EventTarget {
   add(name, { files = null, analysis = null, after } = {}) {
     this.count += 1;
     /** @type {Scan} */
-    const scan = { key: `scan-${this.count}`, name, files, state: "waiting", sent: 0, note: "", analysis: null, problem: null };
-    Object.assign(scan, analysis ? fromAnalysis(analysis) : {});
+    const scan = {
+      key: `scan-${this.count}`,
+      name,
+      files,
+      state: "waiting",
+      sent: 0,
+      note: "",
+      analysis: null,
+      problem: null,
+      ...(analysis && fromAnalysis(analysis)),
+    };
     this.list.splice(after ? this.list.indexOf(after) + 1 : this.list.length, 0, scan);
     this.dispatchEvent(new Event("list"));
     this.keep();

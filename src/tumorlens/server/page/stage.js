@@ -24,9 +24,10 @@ export class Stage {
    * @param {Surface} parts.surface
    * @param {(sentence: string) => void} parts.say To screen readers alone.
    * @param {(sentence: string) => void} parts.tell To everybody.
+   * @param {(scan: Scan) => void} parts.remove Take a scan off the page.
    * @param {(scan: Scan) => void} parts.reopen Choose a scan's files again.
    */
-  constructor({ picture, message, result, scans, work, surface, say, tell, reopen }) {
+  constructor({ picture, message, result, scans, work, surface, say, tell, remove, reopen }) {
     this.picture = picture;
     this.message = message;
     this.result = result;
@@ -35,6 +36,7 @@ export class Stage {
     this.surface = surface;
     this.say = say;
     this.tell = tell;
+    this.remove = remove;
     this.reopen = reopen;
     /** @type {string} What is shown, so that only progress is drawn anew while that stays. */
     this.shown = "";
@@ -62,6 +64,16 @@ export class Stage {
     }
     this.shown = now;
     this.progress = null;
+    const held = this.message.contains(document.activeElement);
+    this.show(scan, phase);
+    if (held) this.keepFocus();
+  }
+
+  /**
+   * @param {Scan} scan
+   * @param {string} phase
+   */
+  show(scan, phase) {
     if (scan.state === "done" && scan.analysis?.result) {
       this.showDone(/** @type {Scan & {analysis: Analysis & {result: Result}}} */ (scan));
     } else {
@@ -70,6 +82,13 @@ export class Stage {
       if (phase === "underway") this.showProgress(scan);
       else this.showProblem(scan);
     }
+  }
+
+  /** Put the focus near to where it was: what had it is gone. */
+  keepFocus() {
+    const near = this.message.hidden ? null : this.message.querySelector("button");
+    const target = near ?? /** @type {HTMLElement | null} */ (document.querySelector(".card-open[aria-current]"));
+    target?.focus();
   }
 
   /** @param {boolean} picture Whether there is one. */
@@ -95,7 +114,8 @@ export class Stage {
   showProgress(scan) {
     const text = element("p", { class: "progress-text" });
     const bar = element("progress", { max: 1, "aria-label": "Progress" });
-    const cancel = element("button", { type: "button", class: "button", onclick: () => this.work.cancel(scan) }, "Cancel");
+    const stop = () => this.work.cancel(scan);
+    const cancel = element("button", { type: "button", class: "button", onclick: stop }, "Cancel");
     fill(this.message, element("div", { class: "waiting" }, element("h2", {}, scan.name), text, bar, cancel));
     this.progress = (each) => {
       setText(text, progressText(each));
@@ -110,6 +130,8 @@ export class Stage {
   showProblem(scan) {
     const { problem, state } = scan;
     const again = () => (scan.files ? this.work.start(scan) : this.reopen(scan));
+    const label = scan.files ? "Try again" : "Choose it again";
+    const remove = () => this.remove(scan);
     fill(
       this.message,
       element(
@@ -121,8 +143,8 @@ export class Stage {
         element(
           "p",
           { class: "buttons" },
-          element("button", { type: "button", class: "button main", onclick: again }, scan.files ? "Try again" : "Choose it again"),
-          element("button", { type: "button", class: "button", onclick: () => this.work.remove(scan) }, "Remove"),
+          element("button", { type: "button", class: "button main", onclick: again }, label),
+          element("button", { type: "button", class: "button", onclick: remove }, "Remove"),
         ),
         seriesPart(scan, null, this.work, this.tell),
       ),

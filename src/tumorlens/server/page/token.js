@@ -2,6 +2,8 @@
 import { ProblemError } from "./api.js";
 import { setText } from "./element.js";
 
+const GIVEN_UP = "This server wants an access token. Reload the page to enter it.";
+
 /**
  * Ask for the access token that the server wants.
  *
@@ -30,7 +32,7 @@ export function tokenAsker(dialog) {
       dialog.addEventListener("close", () => {
         done.abort();
         asked = 0;
-        reject(new ProblemError({ title: "Token needed", status: 401, detail: "This server wants an access token. Reload the page to enter it." }));
+        reject(new ProblemError({ title: "Token needed", status: 401, detail: GIVEN_UP }));
       }, { signal: done.signal });
       dialog.showModal();
       field.focus();
