@@ -1,11 +1,13 @@
 """Work is spread over cores, its results keep their order, and few of them wait."""
 
+import math
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from tumorlens.parallel import beside_others, in_order, processors, threads_for_a_call
+from tumorlens.parallel import beside_others, cpu_quota, in_order, processors, threads_for_a_call
 
 
 def test_results_come_in_the_order_of_the_items_whatever_finishes_first() -> None:
@@ -68,3 +70,43 @@ def test_a_call_has_all_cores_but_one_of_many_only_its_own(monkeypatch: pytest.M
             pass
         assert threads_for_a_call() == 1
     assert threads_for_a_call() == 3
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "cores"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/a/b\n", {"a/cpu.max": "50000 100000\n", "a/b/cpu.max": "max 100000\n"}, 0.5),
+        ("0::/a/b\n", {"a/cpu.max": "300000 100000\n", "a/b/cpu.max": "200000 100000\n"}, 2),
+        ("4:cpu,cpuacct:/j\n0::/\n", {"cpu,cpuacct/j/cpu.cfs_quota_us": "250000\n"}, math.inf),
+        (
+            "4:cpu,cpuacct:/j\n",
+            {"cpu,cpuacct/j/cpu.cfs_quota_us": "250000\n", "cpu,cpuacct/j/cpu.cfs_period_us": "100000\n"},
+            2.5,
+        ),
+        (
+            "4:cpu,cpuacct:/j\n",
+            {"cpu,cpuacct/j/cpu.cfs_quota_us": "-1\n", "cpu,cpuacct/j/cpu.cfs_period_us": "100000\n"},
+            math.inf,
+        ),
+        ("0::/../../x\n", {"x/cpu.max": "100000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "nonsense\n"}, math.inf),
+        ("0::/\n", {}, math.inf),
+    ],
+)
+def test_control_groups_limit_the_cores(
+    membership: str, files: dict[str, str], cores: float, tmp_path: Path
+) -> None:
+    (tmp_path / "membership").write_text(membership)
+    for name, text in files.items():
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert cpu_quota(tmp_path / "membership", tmp_path / "root") == cores
+
+
+def test_there_is_always_a_whole_core_and_never_more_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tumorlens.parallel.os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    for quota, cores in ((0.2, 1), (1.5, 2), (8.1, 8), (math.inf, 8)):
+        monkeypatch.setattr("tumorlens.parallel._quota", lambda quota=quota: quota)
+        assert processors() == cores

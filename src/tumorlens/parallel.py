@@ -72,7 +72,7 @@ def _second_version(group: Path) -> float:
 def _first_version(group: Path) -> float:
     quota, *_ = _numbers(group / "cpu.cfs_quota_us")
     period, *_ = _numbers(group / "cpu.cfs_period_us")
-    return quota / period
+    return quota / period if math.isfinite(period) else math.inf
 
 
 def _numbers(path: Path) -> tuple[float, float]:
