@@ -72,7 +72,7 @@ class SliceMaps:
         values = self._restored(range(len(self))[index])
         if not self._to_strongest:
             return values
-        if self._strongest <= 0:
+        if self._strongest <= np.finfo(np.float32).tiny:
             return np.zeros_like(values)
         return np.asarray(np.clip(values / np.float32(self._strongest), 0, 1))
 

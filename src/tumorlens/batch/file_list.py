@@ -1,0 +1,117 @@
+"""A text file that names scans, a path or URL a line."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any, Self
+
+from tumorlens.batch.keys import KeySet
+from tumorlens.batch.listing import Child, is_single, tree_units
+from tumorlens.batch.remote import file_system, is_url, patiently, stamp_of
+from tumorlens.batch.unit import StoredFile, Unit, blocks
+
+_BLOCK = 1_000  # lines that are looked at together
+_file_system = lru_cache(maxsize=16)(file_system)
+
+
+class ListArchive:
+    """The scans that a list names; a file that is named twice is one scan.
+
+    Args:
+        lines: Opens the list as text in UTF-8.
+        folder: What relative paths are relative to.
+    """
+
+    def __init__(self, lines: Callable[[], AbstractContextManager[IO[str]]], folder: Path) -> None:
+        self._lines = lines
+        self._folder = folder
+
+    @classmethod
+    def at_path(cls, path: Path) -> Self:
+        """A list on this machine; relative paths are relative to its folder."""
+        return cls(lambda: path.open(encoding="utf-8", errors="surrogateescape"), path.resolve().parent)
+
+    @classmethod
+    def at_url(cls, url: str) -> Self:
+        """A list in an object store, of URLs."""
+        system, path = file_system(url)
+
+        def lines() -> Any:
+            return patiently(lambda: system.open(path, "r", encoding="utf-8"), url)
+
+        return cls(lines, Path.cwd())
+
+    def units(self, study_depth: int | None) -> Iterator[Unit]:
+        """See `Archive`; a folder that is named is one study."""
+        del study_depth
+        seen = KeySet()
+        with self._lines() as lines:
+            for block in blocks(self._named(lines), _BLOCK):
+                fresh = list({unit.key: unit for unit in block}.values())
+                keys = [unit.key for unit in fresh]
+                yield from (unit for unit, known in zip(fresh, seen.has(keys), strict=True) if not known)
+                seen.add(keys)
+
+    def local(self, path: str) -> Path | None:
+        """See `Archive`."""
+        return None if is_url(path) else self._folder / path
+
+    def fetch(self, path: str, target: Path) -> None:
+        """See `Archive`."""
+        if not is_url(path):
+            target.symlink_to(self._folder / path)
+            return
+        patiently(lambda: self._remote(path)[0].get_file(self._remote(path)[1], str(target)), path)
+
+    def children(self, folder: str) -> Iterator[Child]:
+        """See `tumorlens.batch.listing.Tree`."""
+        from tumorlens.batch.archive import LocalFolder
+
+        return LocalFolder(self._folder / folder).children("")
+
+    def _named(self, lines: IO[str]) -> Iterator[Unit]:
+        for line in lines:
+            text = line.strip()
+            if not text:
+                continue
+            if is_url(text):
+                yield self._remote_file(text)
+                continue
+            path = os.path.normpath(text)
+            if (self._folder / path).is_dir():
+                yield from self._folder_units(path)
+            else:
+                yield self._file(path)
+
+    def _file(self, path: str) -> Unit:
+        try:
+            status = (self._folder / path).stat()
+        except OSError:
+            return _unit(StoredFile(path, -1, ""))  # reading it will say why
+        return _unit(StoredFile(path, status.st_size, str(status.st_mtime_ns)))
+
+    def _remote_file(self, url: str) -> Unit:
+        system, path = self._remote(url)
+        try:
+            entry = patiently(lambda: system.info(path), url)
+        except (FileNotFoundError, PermissionError):
+            return _unit(StoredFile(url, -1, ""))
+        return _unit(StoredFile(url, int(entry.get("size") or 0), stamp_of(entry)))
+
+    def _folder_units(self, folder: str) -> Iterator[Unit]:
+        from tumorlens.batch.archive import LocalFolder
+
+        for unit in tree_units(LocalFolder(self._folder / folder), study_depth=0):
+            files = tuple(replace(file, path=f"{folder}/{file.path}") for file in unit.files)
+            yield replace(unit, place=f"{folder}/{unit.place}".rstrip("/"), files=files)
+
+    @staticmethod
+    def _remote(url: str) -> tuple[Any, str]:
+        return _file_system(url)
+
+
+def _unit(file: StoredFile) -> Unit:
+    return Unit(file.path, (file,), is_folder=not is_single(file.path))
