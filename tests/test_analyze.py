@@ -378,3 +378,18 @@ def test_the_package_hands_out_what_a_user_imports() -> None:
     assert tumorlens.Scan is Scan
     with pytest.raises(AttributeError, match="no attribute 'Analyser'"):
         tumorlens.Analyser  # noqa: B018
+
+
+def test_a_warm_analyzer_makes_no_further_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tumorlens.bundle import session
+
+    made: list[int] = []
+    real = session._session
+    monkeypatch.setattr(session, "_session", lambda *given: (made.append(given[2]), real(*given))[1])
+    monkeypatch.setattr("tumorlens.parallel.processors", lambda: 2)
+    analyzer = Analyzer()
+    analyzer.warm()
+    before = sorted(made)
+    assert before == [1, 1, 2, 2]  # two networks, each for all cores and for one of many
+    analyzer.analyze_batch([Scan(np.random.default_rng(0).random((1, 64, 64)), Path("a"))] * 9)
+    assert sorted(made) == before

@@ -13,7 +13,7 @@ from tumorlens.assemble import SliceOpinion, assemble, outlined
 from tumorlens.bundle import Bundle, open_bundle
 from tumorlens.ensemble import Ensemble, Opinion
 from tumorlens.finding import Finding
-from tumorlens.parallel import in_order
+from tumorlens.parallel import beside_others, in_order
 from tumorlens.preprocess import prepare_image
 from tumorlens.scan import Scan
 
@@ -42,6 +42,15 @@ class Analyzer:
     def name(self) -> str | None:
         """What the models are called together."""
         return self._ensemble.name
+
+    def warm(self) -> None:
+        """Take now what memory analysing takes, and the time of the first use; for servers.
+
+        Both ways of working count: a scan alone on all cores, and several beside each other.
+        """
+        self._ensemble.warm(_BATCH)
+        with beside_others():
+            self._ensemble.warm(_BATCH)
 
     def analyze(
         self, scan: Scan, *, largest_component: bool = False, report: Callable[[int], None] | None = None

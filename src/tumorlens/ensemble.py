@@ -116,6 +116,15 @@ class Ensemble:
         told = [_chosen(first, unsure), *(self._look(look, again) for look in others)]
         return _amended(opinion, unsure, _together(told))
 
+    def warm(self, slices: int) -> None:
+        """Let every model look once at as many empty slices, so that it takes all its memory now.
+
+        Args:
+            slices: The most that are ever looked at together.
+        """
+        for model in self.models:
+            model(np.zeros((slices, 1, model.size, model.size), np.float32))
+
     @staticmethod
     def _look(look: tuple[Model, bool], inputs: dict[int, Batch]) -> Outputs:
         """What a model says, of slices as they are or mirrored; turned back where mirrored."""

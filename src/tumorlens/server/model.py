@@ -78,7 +78,9 @@ def load(path: Path | None = None) -> ServedModel:
     bundle = open_bundle(path)
     digest = hashlib.sha256(" ".join(member.sha256 for member in bundle.manifest.members).encode())
     digest.update(bundle.manifest.judgement.model_dump_json().encode())
-    return ServedModel(Analyzer(bundle), digest.hexdigest()[:32], _facts(bundle, ours=path is None))
+    analyzer = Analyzer(bundle)
+    analyzer.warm()
+    return ServedModel(analyzer, digest.hexdigest()[:32], _facts(bundle, ours=path is None))
 
 
 def of_analyzer(analyzer: Analyzer) -> ServedModel:
