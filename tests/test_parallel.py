@@ -110,3 +110,9 @@ def test_there_is_always_a_whole_core_and_never_more_than_there_are(monkeypatch:
     for quota, cores in ((0.2, 1), (1.5, 2), (8.1, 8), (math.inf, 8)):
         monkeypatch.setattr("tumorlens.parallel._quota", lambda quota=quota: quota)
         assert processors() == cores
+
+
+def test_a_thread_beside_others_takes_no_further_threads() -> None:
+    with beside_others():
+        threads = set(in_order(lambda _: threading.get_ident(), range(20)))
+    assert threads == {threading.get_ident()}

@@ -111,14 +111,14 @@ def _mark() -> None:
 def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Call a function on each item, on all cores; the results come in the items' order.
 
-    A single item is worked on in the calling thread. Few results wait at a time, so that memory doesn't grow
+    A single item is worked on in the calling thread, and so are all where the others have their own work. Few results wait at a time, so that memory doesn't grow
     with the number of items.
 
     Raises:
         Exception: What the function raised, at the place of its item; what isn't begun by then never is.
     """
-    if len(items) == 1:
-        yield function(items[0])
+    if len(items) == 1 or threads_for_a_call() == 1:
+        yield from map(function, items)
         return
     threads = processors()
     waiting: deque[Future[Result]] = deque()

@@ -1,4 +1,4 @@
-"""Findings for an archive: millions of scans, one row each, in a run that a kill at any moment can't spoil."""
+"""Findings for an archive: millions of scans, one row each, in a run that no kill can spoil."""
 
 from tumorlens.batch.options import BatchOptions, Engine
 from tumorlens.batch.run import Summary, run_batch

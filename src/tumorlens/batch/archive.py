@@ -60,8 +60,8 @@ def open_archive(source: str, leave_out: str | None = None) -> Archive:
     if path.suffix.lower() in _LISTS:
         return ListArchive.at_path(path)
     raise TumorlensError(
-        f"{source}: expected a folder, a zip, a list of files ({', '.join(_LISTS)}) or a URL, got another file; "
-        "for a single scan there is 'tumorlens predict'"
+        f"{source}: expected a folder, a zip, a list of files ({', '.join(_LISTS)}) or a URL, got another "
+        "file; for a single scan there is 'tumorlens predict'"
     )
 
 

@@ -14,7 +14,9 @@ def need_batch_extra() -> None:
         TumorlensError: They aren't; the message has the line that installs them.
     """
     if any(importlib.util.find_spec(name) is None for name in _BATCH):
-        raise TumorlensError("'batch' needs pyarrow and fsspec; install them with: pip install 'tumorlens[batch]'")
+        raise TumorlensError(
+            "'batch' needs pyarrow and fsspec; install them with: pip install 'tumorlens[batch]'"
+        )
 
 
 def need_cluster_extra() -> None:

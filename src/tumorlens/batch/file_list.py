@@ -4,17 +4,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Self
 
 from tumorlens.batch.keys import KeySet
-from tumorlens.batch.listing import Child, is_single, tree_units
+from tumorlens.batch.listing import is_single, tree_units
 from tumorlens.batch.remote import file_system, is_url, patiently, stamp_of
 from tumorlens.batch.unit import StoredFile, Unit, blocks
 
 _BLOCK = 1_000  # lines that are looked at together
-_file_system = lru_cache(maxsize=16)(file_system)
 
 
 class ListArchive:
@@ -64,13 +62,8 @@ class ListArchive:
         if not is_url(path):
             target.symlink_to(self._folder / path)
             return
-        patiently(lambda: self._remote(path)[0].get_file(self._remote(path)[1], str(target)), path)
-
-    def children(self, folder: str) -> Iterator[Child]:
-        """See `tumorlens.batch.listing.Tree`."""
-        from tumorlens.batch.archive import LocalFolder
-
-        return LocalFolder(self._folder / folder).children("")
+        system, stored = file_system(path)
+        patiently(lambda: system.get_file(stored, str(target)), path)
 
     def _named(self, lines: IO[str]) -> Iterator[Unit]:
         for line in lines:
@@ -94,7 +87,7 @@ class ListArchive:
         return _unit(StoredFile(path, status.st_size, str(status.st_mtime_ns)))
 
     def _remote_file(self, url: str) -> Unit:
-        system, path = self._remote(url)
+        system, path = file_system(url)
         try:
             entry = patiently(lambda: system.info(path), url)
         except (FileNotFoundError, PermissionError):
@@ -107,10 +100,6 @@ class ListArchive:
         for unit in tree_units(LocalFolder(self._folder / folder), study_depth=0):
             files = tuple(replace(file, path=f"{folder}/{file.path}") for file in unit.files)
             yield replace(unit, place=f"{folder}/{unit.place}".rstrip("/"), files=files)
-
-    @staticmethod
-    def _remote(url: str) -> tuple[Any, str]:
-        return _file_system(url)
 
 
 def _unit(file: StoredFile) -> Unit:

@@ -24,7 +24,8 @@ class KeySet:
 
     def add(self, keys: Sequence[bytes]) -> None:
         """Add keys; those that it has already may be added again."""
-        fresh = np.unique(_array(keys))
+        unknown = [key for key, known in zip(keys, self.has(keys), strict=True) if not known]
+        fresh = np.unique(_array(unknown))
         while self._sorted and len(self._sorted[-1]) <= 2 * len(fresh):
             fresh = np.union1d(self._sorted.pop(), fresh)
         if len(fresh):

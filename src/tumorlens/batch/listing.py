@@ -14,6 +14,7 @@ _NO_SCAN = (
     *(".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".htm", ".pdf", ".log"),
     *(".yaml", ".yml", ".parquet", ".py", ".doc", ".docx", ".xls", ".xlsx", ".sha256", ".md5"),
 )
+_NO_SCAN_NAMES = ("readme", "license", "licence", "copying", "changelog", "version", "makefile", "dicomdir")
 _BLOCK = 10_000  # names that are sorted together, so that a folder of millions needs no more memory
 MOST_FILES = 100_000
 """Of a folder's unit."""
@@ -51,6 +52,10 @@ class Tree(Protocol):
 def is_single(name: str) -> bool:
     """Whether a file of this name is a scan of its own, other than a slice of DICOM."""
     return name.lower().endswith(_SINGLE)
+
+
+def _is_no_scan(name: str) -> bool:
+    return name.endswith(_NO_SCAN) or name in _NO_SCAN_NAMES
 
 
 def tree_units(tree: Tree, study_depth: int | None) -> Iterator[Unit]:
@@ -105,7 +110,7 @@ class _Walk:
                         continue
                     if child.is_folder:
                         folders.append(path)
-                    elif child.name.lower().endswith(_NO_SCAN):
+                    elif _is_no_scan(child.name.lower()):
                         continue
                     elif is_single(child.name):
                         yield Unit(path, (StoredFile(path, child.size, child.stamp),))

@@ -42,7 +42,9 @@ def file_system(url: str) -> tuple[Any, str]:
     try:
         system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
-        raise TumorlensError(f"{url}: expected a URL that fsspec knows, such as s3://…, but {error}") from error
+        raise TumorlensError(
+            f"{url}: expected a URL that fsspec knows, such as s3://…, but {error}"
+        ) from error
     return system, str(path).rstrip("/")
 
 
@@ -62,7 +64,9 @@ def patiently(action: Callable[[], Result], name: str) -> Result:
         except Exception as error:  # each storage's library has exceptions of its own
             if pause is None:
                 reason = " ".join(str(error).split()) or type(error).__name__
-                raise StorageError(f"{name}: the storage doesn't answer ({reason}); run this again later") from error
+                raise StorageError(
+                    f"{name}: the storage doesn't answer ({reason}); run this again later"
+                ) from error
             time.sleep(pause)
     raise AssertionError("unreachable")
 

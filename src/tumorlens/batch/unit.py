@@ -86,10 +86,32 @@ class Chunk:
         """Read what `to_json` wrote."""
         return cls(
             tuple(
-                Unit(each["place"], tuple(StoredFile(**file) for file in each["files"]), each["is_folder"], each["problem"])
+                Unit(
+                    each["place"],
+                    tuple(StoredFile(**file) for file in each["files"]),
+                    each["is_folder"],
+                    each["problem"],
+                )
                 for each in json.loads(text)
             )
         )
+
+
+_MOST_BYTES = 256 << 20  # of a chunk's files, so that large studies don't have to wait for each other's rows
+
+
+def chunks_of(units: Iterable[Unit], size: int) -> Iterator[Chunk]:
+    """Units together: so many, or fewer that are large. The same units always make the same chunks."""
+    waiting: list[Unit] = []
+    total = 0
+    for unit in units:
+        waiting.append(unit)
+        total += sum(max(file.size, 0) for file in unit.files)
+        if len(waiting) >= size or total >= _MOST_BYTES:
+            yield Chunk(tuple(waiting))
+            waiting, total = [], 0
+    if waiting:
+        yield Chunk(tuple(waiting))
 
 
 def blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

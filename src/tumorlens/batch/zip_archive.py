@@ -30,7 +30,9 @@ class ZipArchive:
         try:
             self._zip = zipfile.ZipFile(file)
         except Exception as error:  # zipfile lets struct.error, UnicodeDecodeError and others through
-            raise TumorlensError(f"{name}: expected a whole zip archive, but {error}; pack it again") from error
+            raise TumorlensError(
+                f"{name}: expected a whole zip archive, but {error}; pack it again"
+            ) from error
         self._members: dict[str, zipfile.ZipInfo] = {}
         self._folders: dict[str, dict[str, Child]] = {"": {}}
         for member in self._zip.infolist():
@@ -69,9 +71,20 @@ class ZipArchive:
                 while block := packed.read(_BLOCK):
                     file.write(block)
                     if file.tell() > _MOST_BYTES:
-                        raise TumorlensError(f"{path}: expected at most {_MOST_BYTES >> 30} GB unpacked, got more")
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError, zipfile.error) as error:
-            raise TumorlensError(f"{path}: expected a whole file without a password in the zip, but {error}") from error
+                        raise TumorlensError(
+                            f"{path}: expected at most {_MOST_BYTES >> 30} GB unpacked, got more"
+                        )
+        except (
+            zipfile.BadZipFile,
+            RuntimeError,
+            NotImplementedError,
+            EOFError,
+            ValueError,
+            zipfile.error,
+        ) as error:
+            raise TumorlensError(
+                f"{path}: expected a whole file without a password in the zip, but {error}"
+            ) from error
 
     def children(self, folder: str) -> Iterator[Child]:
         """See `tumorlens.batch.listing.Tree`."""
@@ -82,8 +95,8 @@ class ZipArchive:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if ".." in parts or name.startswith("/"):
             raise TumorlensError(
-                f"{self._name}: expected names inside the archive, got {member.filename[:80]!r}, which leads out; "
-                "don't trust this file"
+                f"{self._name}: expected names inside the archive, got {member.filename[:80]!r}, which leads "
+                "out; don't trust this file"
             )
         folders = parts if member.is_dir() else parts[:-1]
         if "__MACOSX" in parts:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tumorlens.cli import batch as batch_commands
 from tumorlens.cli import bundle as bundle_commands
 from tumorlens.cli import dataset as dataset_commands
 from tumorlens.cli import pacs as pacs_commands
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(predict_commands.app)
+app.add_typer(batch_commands.app)
 app.add_typer(serve_commands.app)
 app.add_typer(pacs_commands.app, name="pacs")
 app.add_typer(dataset_commands.app, name="dataset")

@@ -1,0 +1,133 @@
+"""The folder of a batch's results: ``rows``, ``files`` and ``batch.json``."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from tumorlens.batch.keys import KeySet
+from tumorlens.batch.rows import Row, keys_in, rows_in, to_parquet
+from tumorlens.batch.store import open_store
+from tumorlens.batch.unit import blocks
+from tumorlens.errors import TumorlensError
+from tumorlens.finding import Finding
+from tumorlens.finding.write import Format, WriteOptions, write_finding
+
+ROWS, FILES = "rows", "files"
+_PLAN, _STAGING, _ABOUT = ".plan", ".staging", "batch.json"
+_READERS = 16  # parts that are read at once; a store far away takes its time for each
+
+
+class Destination:
+    """Results, in a folder or an object store. What a part has rows of is done.
+
+    Args:
+        place: A path or a URL.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._store = open_store(place)
+
+    def claim(self, identity: Mapping[str, object]) -> None:
+        """Note what the results depend on; clean up after a run that was killed.
+
+        Raises:
+            TumorlensError: There are results already that depend on something else.
+        """
+        known = self._store.read(_ABOUT)
+        if known is not None:
+            self._compare(json.loads(known), identity)
+        elif self._store.names(ROWS):
+            raise TumorlensError(
+                f"{self._place}: expected the results of a batch, got other rows; give another --out"
+            )
+        else:
+            text = json.dumps({"schema_version": 1, **identity}, indent=1) + "\n"
+            self._store.write(_ABOUT, text.encode())
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove what only a run needs."""
+        for leftover in (_PLAN, _STAGING):
+            self._store.remove(leftover)
+
+    def done(self) -> KeySet:
+        """The keys of all units that have rows."""
+        keys = KeySet()
+        with ThreadPoolExecutor(_READERS) as pool:
+            for names in blocks(self.parts(), 16 * _READERS):
+                keys.add([key for part in pool.map(self._keys, names) for key in part])
+        return keys
+
+    def parts(self) -> list[str]:
+        """The names of all parts."""
+        return [name for name in self._store.names(ROWS) if name.endswith(".parquet")]
+
+    def rows(self, name: str) -> list[Row] | None:
+        """A part's rows; None where there is no such part."""
+        data = self._store.read(f"{ROWS}/{name}")
+        return None if data is None else rows_in(data)
+
+    def write_part(self, name: str, rows: list[Row]) -> None:
+        """Write a part; from now on the units of its rows are done."""
+        self._store.write(f"{ROWS}/{name}", to_parquet(rows))
+
+    def write_plan(self, texts: Iterable[str], size: int) -> list[str]:
+        """Keep texts of a line in files of so many, for workers to read; gives what `plan` takes."""
+        paths = []
+        for number, block in enumerate(blocks(texts, size)):
+            path = f"{_PLAN}/{number:06d}.jsonl"
+            self._store.write(path, "".join(f"{text}\n" for text in block).encode())
+            paths.append(path)
+        return paths
+
+    def plan(self, path: str) -> list[str]:
+        """The texts of one of the files of `write_plan`."""
+        return (self._store.read(path) or b"").decode().splitlines()
+
+    def staging(self) -> Path | None:
+        """A folder that the next run empties; None for the machine's temporary one."""
+        return self._store.staging()
+
+    def write_files(
+        self, finding: Finding, place: PurePosixPath, formats: Sequence[Format], options: WriteOptions
+    ) -> list[str]:
+        """Write a finding's files; each appears whole or not at all.
+
+        Args:
+            finding: What to write.
+            place: Where below the results' files, with what their names begin with.
+            formats: Which.
+            options: How.
+
+        Returns:
+            Their paths below the destination.
+
+        Raises:
+            OSError: One can't be written.
+            StorageError: The storage doesn't answer.
+        """
+        staging = tempfile.mkdtemp(prefix="tumorlens-batch-", dir=self._store.staging())
+        try:
+            written = write_finding(finding, Path(staging), place.name, formats, options)
+            paths = [(FILES / place.parent / each.relative_to(staging)).as_posix() for each in written]
+            for file, path in zip(written, paths, strict=True):
+                self._store.take(file, path)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return paths
+
+    def _keys(self, name: str) -> list[bytes]:
+        data = self._store.read(f"{ROWS}/{name}")
+        return [] if data is None else keys_in(data)
+
+    def _compare(self, known: Mapping[str, object], identity: Mapping[str, object]) -> None:
+        for name, value in identity.items():
+            if known.get(name) != value:
+                raise TumorlensError(
+                    f"{self._place}: expected the same {name.replace('_', ' ')} as before "
+                    f"({known.get(name)}), got {value}; give another --out"
+                )

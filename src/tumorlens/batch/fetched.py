@@ -1,0 +1,77 @@
+"""A unit's files on this machine, under names that results and messages may use."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from tumorlens.batch.archive import Archive
+from tumorlens.batch.unit import Unit
+from tumorlens.errors import TumorlensError
+from tumorlens.scan.reader import is_dicom, read_head
+from tumorlens.scan.sources import Source, find_sources
+
+_DICOM = (".dcm", ".dicom", ".ima")
+
+
+@contextlib.contextmanager
+def fetched(archive: Archive, unit: Unit, copies: Path | None) -> Iterator[Path]:
+    """Yield the path of a unit's file, or of a folder with its files; what was copied is gone afterwards.
+
+    Args:
+        archive: Where it comes from.
+        unit: Which.
+        copies: A folder for copies; None for the machine's temporary one.
+
+    Raises:
+        TumorlensError: A file is gone, may not be read or is damaged.
+        StorageError: The storage doesn't answer.
+    """
+    here = None if unit.is_folder else archive.local(unit.files[0].path)
+    if here is not None:
+        yield here
+        return
+    with tempfile.TemporaryDirectory(prefix="tumorlens-batch-", dir=copies) as temporary:
+        name = PurePosixPath(unit.place).name or "scan"
+        folder = Path(temporary, name) if unit.is_folder else Path(temporary)
+        folder.mkdir(exist_ok=True)
+        for file in unit.files:
+            _fetch(archive, file.path, folder / _inside(unit, file.path))
+        yield folder if unit.is_folder else folder / name
+
+
+def sources_of(unit: Unit, path: Path) -> tuple[list[Source], list[str]]:
+    """The scans of a fetched unit, and what is wrong with files that promise to be DICOM and aren't.
+
+    Raises:
+        TumorlensError: There is no scan in it.
+    """
+    if not unit.is_folder:
+        return [Source(path, Path(path.name))], []
+    wrong = [
+        f"{file.name}: expected a DICOM file, got something else"
+        for file in path.rglob("*")
+        if file.suffix.lower() in _DICOM and file.is_file() and not is_dicom(read_head(file))
+    ]
+    try:
+        return find_sources([path]), sorted(wrong)
+    except TumorlensError:
+        if wrong:
+            return [], sorted(wrong)
+        raise
+
+
+def _fetch(archive: Archive, path: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        archive.fetch(path, target)
+    except (FileNotFoundError, PermissionError) as error:
+        reason = "it is gone" if isinstance(error, FileNotFoundError) else "no permission"
+        raise TumorlensError(f"{path}: can't be read: {reason}") from error
+
+
+def _inside(unit: Unit, path: str) -> PurePosixPath:
+    """A file's path in the folder that it is fetched into; never one that leads out of it."""
+    below = path[len(unit.place) + 1 :] if unit.is_folder and path.startswith(f"{unit.place}/") else path
+    parts = [part for part in below.split("/") if part not in ("", ".", "..")]
+    return PurePosixPath(*parts) if unit.is_folder else PurePosixPath(parts[-1])

@@ -1,0 +1,145 @@
+"""A batch from its source to its rows."""
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tumorlens.analyze import Analyzer
+from tumorlens.batch.archive import Archive, open_archive
+from tumorlens.batch.destination import Destination
+from tumorlens.batch.keys import KeySet
+from tumorlens.batch.local_engine import analyse_locally
+from tumorlens.batch.lock import alone_in
+from tumorlens.batch.options import BatchOptions, Engine
+from tumorlens.batch.progress import Count, Progress, Watcher
+from tumorlens.batch.remote import is_url
+from tumorlens.batch.report import ChunkReport
+from tumorlens.batch.rows import load_libraries
+from tumorlens.batch.unit import Chunk, chunks_of
+from tumorlens.batch.work import DestinationError, Worker
+from tumorlens.errors import TumorlensError
+from tumorlens.parallel import beside_others
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        before: Inputs that had been done before.
+        units: Inputs done now.
+        scans: Rows written.
+        failed: Of these, without a finding.
+        seconds: That it took.
+    """
+
+    before: int
+    units: int
+    scans: int
+    failed: int
+    seconds: float
+
+
+def run_batch(
+    source: str, out: str, options: BatchOptions | None = None, watchers: Sequence[Watcher] = ()
+) -> Summary:
+    """Analyse an archive: a row a scan in Parquet, and the files asked for.
+
+    What has rows is skipped, so that the same call goes on where a stopped or killed one was.
+
+    Args:
+        source: A folder, a zip, a list of files or a URL; see `tumorlens.batch.archive.open_archive`.
+        out: The folder or URL that gets the results.
+        options: What is asked.
+        watchers: Told how far it is.
+
+    Raises:
+        TumorlensError: There is nothing to look at, or the results there depend on something else.
+        StorageError: A storage doesn't answer.
+        OSError: A result can't be written.
+    """
+    options = options or BatchOptions()
+    archive = open_archive(source, leave_out=out)
+    with beside_others():  # the sessions that pictures need: one thread each
+        analyzer = Analyzer(options.bundle)
+    load_libraries()
+    progress = Progress()
+    with contextlib.nullcontext() if is_url(out) else alone_in(Path(out)):
+        destination = Destination(out)
+        where = source.rstrip("/") if is_url(source) else str(Path(source).resolve())
+        destination.claim({"source": where, **options.identity(analyzer.name)})
+        run = _Run(where, out, options, archive, analyzer, destination, progress, watchers)
+        run.go()
+        destination.clean()
+    return Summary(progress.before, progress.units, progress.scans, progress.failed, progress.seconds)
+
+
+@dataclass
+class _Run:
+    source: str
+    out: str
+    options: BatchOptions
+    archive: Archive
+    analyzer: Analyzer
+    destination: Destination
+    progress: Progress
+    watchers: Sequence[Watcher]
+
+    def go(self) -> None:
+        count = Count(self.archive, self.options.study_depth, self.progress)
+        words = "failed"
+        try:
+            with contextlib.closing(self._reports(self._chunks(self.destination.done()))) as reports:
+                for report in reports:
+                    self.progress.add(report)
+                    self._tell(report)
+            words = "done"
+        except DestinationError as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None  # the command line has words for a full disk
+            raise
+        except (KeyboardInterrupt, SystemExit):
+            words = "stopped"
+            raise
+        finally:
+            count.stop()
+            for watcher in self.watchers:
+                watcher.ended(self.progress, words)
+        if not self.progress.before and not self.progress.units:
+            raise TumorlensError(
+                f"{self.source}: expected scans (DICOM, NIfTI, .mat, PNG, JPEG, TIFF, BMP), found none"
+            )
+
+    def _tell(self, report: ChunkReport | None) -> None:
+        for watcher in self.watchers:
+            watcher.changed(self.progress, report)
+
+    def _chunks(self, done: KeySet) -> Iterator[Chunk]:
+        """What there is to do.
+
+        Units are put together before those that are done are left out, so that the same archive always has
+        the same chunks: two workers with the same one write the same part.
+        """
+        units = self.archive.units(self.options.study_depth)
+        begin = time.perf_counter()
+        for chunk in chunks_of(units, self.options.chunk):
+            known = done.has([unit.key for unit in chunk.units])
+            self.progress.before += sum(known)
+            self.progress.stages.add({"list": time.perf_counter() - begin})
+            if not all(known):
+                yield chunk.without(known)
+            else:
+                self._tell(None)
+            begin = time.perf_counter()
+
+    def _reports(self, chunks: Iterator[Chunk]) -> Generator[ChunkReport]:
+        options = self.options
+        if options.engine is Engine.LOCAL:
+            worker = Worker(self.analyzer, self.archive, self.destination, options)
+            yield from analyse_locally(worker, chunks, options.chunk, options.workers)
+            return
+        from tumorlens.batch.ray_engine import analyse_on_ray
+
+        yield from analyse_on_ray(self.source, self.out, options, chunks, self.destination)

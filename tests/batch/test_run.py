@@ -1,0 +1,346 @@
+"""An archive in, one row a scan out."""
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.batch.archives import leftovers, png, rows_of, study, told
+from tumorlens.analyze import Analyzer
+from tumorlens.batch import BatchOptions, Summary, run_batch
+from tumorlens.batch.progress import Progress
+from tumorlens.batch.report import ChunkReport
+from tumorlens.batch.rows import SCHEMA
+from tumorlens.errors import TumorlensError
+from tumorlens.finding.document import document
+from tumorlens.finding.write import Format, WriteOptions
+from tumorlens.scan import read_scan
+from tumorlens.tumor_type import TumorType
+
+
+def go(source: Path | str, out: Path, **options: object) -> Summary:
+    return run_batch(str(source), str(out), BatchOptions(**options))  # type: ignore[arg-type]
+
+
+class Stop:
+    """A watcher that stops the run after so many parts."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def changed(self, progress: Progress, report: ChunkReport | None) -> None:
+        self.left -= report is not None
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def ended(self, progress: Progress, words: str) -> None:
+        self.words = words
+
+
+def test_each_input_has_one_row(archive: Path, tmp_path: Path) -> None:
+    summary = go(archive, tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    assert [row["source"] for row in rows] == [
+        *("a/picture.png", "a/slice-0.mat", "a/slice-2.mat", "a/slice-4.mat", "b/broken.png"),
+        *("b/slice-1.mat", "b/slice-3.mat", "b/slice-5.mat"),
+        rows[-1]["source"],
+    ]
+    assert (summary.units, summary.scans, summary.failed, summary.before) == (9, 9, 1, 0)
+    assert pq.read_schema(next((tmp_path / "out" / "rows").iterdir())).equals(SCHEMA)
+    assert all(field.metadata[b"description"] for field in SCHEMA)
+
+
+def test_a_row_says_what_the_analyzer_says(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out")
+    row = next(row for row in rows_of(tmp_path / "out") if row["source"] == "a/slice-2.mat")
+    finding = Analyzer().analyze(read_scan(archive / "a" / "slice-2.mat"))
+    known = document(finding)
+    assert row["status"] == "ok"
+    assert row["error"] is None
+    assert row["tumor_type"] == known["tumor_type"]
+    probabilities = [row[f"probability_{each.name.lower()}"] for each in TumorType]
+    assert probabilities == pytest.approx(
+        [known["probabilities"][each.title] for each in TumorType], abs=1e-4
+    )
+    assert row["tumor_pixels"] == pytest.approx(known["tumor_pixels"], rel=0.01)
+    assert row["area_mm2"] == pytest.approx(known["area_mm2"], rel=0.01)
+    assert row["longest_mm"] == pytest.approx(known["diameters"]["longest_mm"], abs=1)
+    assert row["strangeness"] == pytest.approx(finding.strangeness, abs=1e-4)
+    assert (row["slices"], row["rows"], row["columns"]) == finding.scan.shape
+    assert row["warnings"] == [each.kind for each in finding.warnings]
+    assert (row["model"], row["tumorlens"]) == (known["model"], known["tumorlens"])
+    assert min(row["read_seconds"], row["analyse_seconds"], row["fetch_seconds"]) >= 0
+
+
+def test_a_study_is_one_row_with_a_volume(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out")
+    row = next(row for row in rows_of(tmp_path / "out") if row["slices"] == 3)
+    assert row["status"] == "ok"
+    assert row["volume_mm3"] is not None
+    assert row["series"]
+
+
+def test_a_bad_input_is_a_row_with_its_error(archive: Path, tmp_path: Path) -> None:
+    (archive / "b" / "empty.mat").touch()
+    (archive / "b" / "nowhere.png").symlink_to(archive / "gone.png")
+    (archive / "c").mkdir()
+    (archive / "c" / "cut.dcm").write_bytes(b"\0" * 200)
+    go(archive, tmp_path / "out")
+    errors = {row["source"]: row["error"] for row in rows_of(tmp_path / "out") if row["status"] == "failed"}
+    assert set(errors) == {"b/broken.png", "b/empty.mat", "b/nowhere.png", "c"}
+    assert errors["b/broken.png"].startswith("b/broken.png: expected a MATLAB v7.3 slice, a PNG")
+    assert errors["b/nowhere.png"] == "b/nowhere.png: can't be read: No such file or directory"
+    assert errors["c"] == "cut.dcm: expected a DICOM file, got something else"
+    assert not any(str(tmp_path) in error or "tumorlens-batch" in error for error in errors.values())
+
+
+def test_a_wrong_file_beside_a_study_has_a_row_of_its_own(tmp_path: Path) -> None:
+    study(tmp_path / "archive" / "one")
+    (tmp_path / "archive" / "one" / "cut.dcm").write_bytes(b"cut")
+    go(tmp_path / "archive", tmp_path / "out")
+    assert [(row["scan"], row["status"]) for row in rows_of(tmp_path / "out")] == [(1, "ok"), (2, "failed")]
+
+
+def test_an_error_that_nobody_thought_of_is_a_row(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyze = Analyzer.analyze_batch
+
+    def poisoned(self: Analyzer, scans: list[object]) -> list[object]:
+        if any(scan.source.name == "slice-2.mat" for scan in scans):  # type: ignore[attr-defined]
+            raise ZeroDivisionError("poison")
+        return analyze(self, scans)  # type: ignore[arg-type, return-value]
+
+    def alone(self: Analyzer, scan: object, **more: object) -> object:
+        if scan.source.name == "slice-2.mat":  # type: ignore[attr-defined]
+            raise ZeroDivisionError("poison")
+        return analyze(self, [scan])[0]  # type: ignore[list-item]
+
+    monkeypatch.setattr(Analyzer, "analyze_batch", poisoned)
+    monkeypatch.setattr(Analyzer, "analyze", alone)
+    go(archive, tmp_path / "out")
+    errors = {row["source"]: row["error"] for row in rows_of(tmp_path / "out") if row["status"] == "failed"}
+    assert errors.pop("a/slice-2.mat") == "unexpected ZeroDivisionError: poison"
+    assert set(errors) == {"b/broken.png"}, "those that were looked at together have their findings"
+
+
+def test_files_lie_where_their_scans_lay(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out", formats=(Format.JSON, Format.MASK))
+    rows = rows_of(tmp_path / "out")
+    written = {
+        each.relative_to(tmp_path / "out").as_posix() for each in (tmp_path / "out" / "files").rglob("*.*")
+    }
+    assert {file for row in rows for file in row["files"]} == written
+    assert {"files/a/slice-0.mat.json", "files/a/slice-0.mat-mask.png"} <= written
+    assert all(row["files"] for row in rows if row["status"] == "ok")
+    assert not leftovers(tmp_path / "out")
+
+
+def test_two_files_of_one_stem_do_not_share_results(tmp_path: Path, slice_paths: list[Path]) -> None:
+    png(tmp_path / "archive" / "one.png")
+    shutil.copyfile(slice_paths[0], tmp_path / "archive" / "one.mat")
+    go(tmp_path / "archive", tmp_path / "out", formats=(Format.JSON,))
+    files = [row["files"] for row in rows_of(tmp_path / "out")]
+    assert files == [["files/one.mat.json"], ["files/one.png.json"]]
+
+
+def test_names_that_tell_whose_scan_it_is_are_neutral(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out", formats=(Format.JSON, Format.HTML))
+    everything = "".join(map(str, rows_of(tmp_path / "out"))) + "".join(
+        map(str, (tmp_path / "out").rglob("*"))
+    )
+    contents = b"".join(each.read_bytes() for each in (tmp_path / "out" / "files").rglob("*.*"))
+    for secret in ("Muster", "Erika", "PID-4711"):
+        assert secret not in everything
+        assert secret.encode() not in contents
+    go(archive, tmp_path / "named", write=WriteOptions(keep_identity=True))
+    assert "Muster Erika" in [row["source"] for row in rows_of(tmp_path / "named")]
+
+
+def test_what_has_rows_is_not_done_again(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out")
+    before = {each: each.stat().st_mtime_ns for each in (tmp_path / "out" / "rows").iterdir()}
+    summary = go(archive, tmp_path / "out")
+    assert (summary.before, summary.scans) == (9, 0)
+    assert {each: each.stat().st_mtime_ns for each in (tmp_path / "out" / "rows").iterdir()} == before
+
+
+def test_a_stopped_run_goes_on_where_it_was(archive: Path, tmp_path: Path) -> None:
+    watcher = Stop(after=2)
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(str(archive), str(tmp_path / "out"), BatchOptions(chunk=1, workers=1), [watcher])
+    assert watcher.words == "stopped"
+    done = len(rows_of(tmp_path / "out"))
+    assert 2 <= done < 9
+    summary = go(archive, tmp_path / "out", chunk=1)
+    assert summary.before == done
+    go(archive, tmp_path / "whole", chunk=1)
+    assert told(rows_of(tmp_path / "out")) == told(rows_of(tmp_path / "whole"))
+
+
+def test_what_came_meanwhile_is_added_and_nothing_doubled(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out", chunk=2)
+    png(archive / "a" / "aaa.png", level=180)
+    png(archive / "b" / "later.png", level=190)
+    assert go(archive, tmp_path / "out", chunk=2).scans == 2
+    units = [row["unit"] for row in rows_of(tmp_path / "out")]
+    assert len(units) == len(set(units)) == 11
+
+
+def test_a_file_that_changed_is_looked_at_again(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out")
+    png(archive / "b" / "broken.png")
+    assert go(archive, tmp_path / "out").scans == 1
+    states = [row["status"] for row in rows_of(tmp_path / "out") if row["source"] == "b/broken.png"]
+    assert sorted(states) == ["failed", "ok"]
+
+
+def test_results_of_other_options_are_not_mixed(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out")
+    with pytest.raises(TumorlensError, match="expected the same formats as before"):
+        go(archive, tmp_path / "out", formats=(Format.JSON,))
+    with pytest.raises(TumorlensError, match="expected the same source as before"):
+        go(archive / "a", tmp_path / "out")
+
+
+def test_results_inside_the_source_are_no_input(archive: Path) -> None:
+    go(archive, archive / "out", formats=(Format.OVERLAY,))
+    assert go(archive, archive / "out", formats=(Format.OVERLAY,)).scans == 0
+
+
+def test_a_zip_has_the_rows_of_its_folder(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(archive.rglob("*")):
+            file.write(path, path.relative_to(archive))
+    go(archive, tmp_path / "out")
+    go(tmp_path / "archive.zip", tmp_path / "zipped")
+    without_keys = lambda out: [{**row, "unit": ""} for row in told(rows_of(out))]  # noqa: E731
+    assert without_keys(tmp_path / "zipped") == without_keys(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["../out.png", "/root.png", "a/../../b.png"])
+def test_a_zip_whose_names_lead_out_is_refused(name: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as file:
+        file.writestr(name, b"x")
+    with pytest.raises(TumorlensError, match="leads out"):
+        go(tmp_path / "bad.zip", tmp_path / "out")
+
+
+def test_a_damaged_member_of_a_zip_is_a_row(archive: Path, tmp_path: Path) -> None:
+    path = tmp_path / "archive.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.write(archive / "a" / "slice-0.mat", "good.mat")
+        file.write(archive / "a" / "slice-2.mat", "bad.mat")
+    data = bytearray(path.read_bytes())
+    size = (archive / "a" / "slice-0.mat").stat().st_size
+    data[size + 5000] ^= 255
+    path.write_bytes(data)
+    go(path, tmp_path / "out")
+    assert {row["source"]: row["status"] for row in rows_of(tmp_path / "out")} == {
+        "good.mat": "ok",
+        "bad.mat": "failed",
+    }
+
+
+def test_a_list_names_files_and_studies_once(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tumorlens.batch.file_list._BLOCK", 2)  # lines looked at together
+    lines = [
+        "archive/a/slice-0.mat",
+        "archive/a/../a/slice-0.mat",
+        "",
+        "archive/Muster Erika",
+        "archive/gone.png",
+    ]
+    (tmp_path / "list.txt").write_text("\n".join([*lines, str(archive / "b" / "slice-1.mat"), lines[0]]))
+    go(tmp_path / "list.txt", tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    assert len(rows) == 4
+    assert {row["slices"] for row in rows} == {1, 3, None}
+    [gone] = [row for row in rows if row["status"] == "failed"]
+    assert gone["error"] == "archive/gone.png: can't be read: No such file or directory"
+
+
+def test_series_of_a_study_in_folders_are_one_scan_when_asked(tmp_path: Path) -> None:
+    for number in (1, 2):
+        study(
+            tmp_path / "archive" / "p" / f"series{number}",
+            SeriesInstanceUID=f"1.2.3.{number}",
+            SeriesNumber=number,
+        )
+    assert go(tmp_path / "archive", tmp_path / "each").scans == 2
+    assert go(tmp_path / "archive", tmp_path / "together", study_depth=1).scans == 1
+
+
+def test_a_folder_of_several_studies_has_a_row_each(tmp_path: Path) -> None:
+    for number in (1, 2):
+        for path in study(tmp_path / f"s{number}", StudyInstanceUID=f"1.2.{number}"):
+            (tmp_path / "archive").mkdir(exist_ok=True)
+            path.rename(tmp_path / "archive" / f"{number}{path.name}")
+    go(tmp_path / "archive", tmp_path / "out", formats=(Format.JSON,))
+    rows = rows_of(tmp_path / "out")
+    assert [(row["scan"], row["source"]) for row in rows] == [(1, "."), (2, ".")]
+    assert [row["files"] for row in rows] == [["files/study-1.json"], ["files/study-2.json"]]
+
+
+def test_a_full_disk_ends_the_run_and_nothing_is_told_as_done(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tumorlens.batch.destination.write_finding", _full)
+    with pytest.raises(OSError, match="No space left"):
+        go(archive, tmp_path / "out", formats=(Format.JSON,))
+    monkeypatch.undo()
+    assert go(archive, tmp_path / "out", formats=(Format.JSON,)).scans == 9
+
+
+def _full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TumorlensError, match="expected scans"):
+        go(tmp_path / "empty", tmp_path / "out")
+
+
+def test_one_run_at_a_time_writes_to_a_folder(archive: Path, tmp_path: Path) -> None:
+    class Second(Stop):
+        def changed(self, progress: Progress, report: ChunkReport | None) -> None:
+            with pytest.raises(TumorlensError, match="one run at a time"):
+                go(archive, tmp_path / "out")
+            self.left = -100
+
+    watcher = Second(after=100)
+    run_batch(str(archive), str(tmp_path / "out"), None, [watcher])
+    assert watcher.left == -100
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_may_not_be_listed_is_a_row(archive: Path, tmp_path: Path) -> None:
+    (archive / "closed").mkdir(mode=0)
+    go(archive, tmp_path / "out")
+    assert "closed" in [row["source"] for row in rows_of(tmp_path / "out") if row["status"] == "failed"]
+
+
+def test_a_study_that_cannot_be_read_tells_nobodys_name(tmp_path: Path) -> None:
+    for path in study(tmp_path / "archive" / "Muster Erika", SeriesDescription="Muster head"):
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) - 4000])
+    go(tmp_path / "archive", tmp_path / "out")
+    [row] = rows_of(tmp_path / "out")
+    assert row["status"] == "failed"
+    assert "Muster" not in str(row)
+    assert row["source"].startswith("scan-")
+    go(tmp_path / "archive", tmp_path / "named", write=WriteOptions(keep_identity=True))
+    assert rows_of(tmp_path / "named")[0]["source"] == "Muster Erika"
+
+
+def test_what_is_no_scan_by_its_name_has_no_row(archive: Path, tmp_path: Path) -> None:
+    (archive / "docs").mkdir()
+    for name in ("README", "LICENSE", "table.csv", ".hidden"):
+        (archive / "docs" / name).write_text("text")
+    assert go(archive, tmp_path / "out").scans == 9
