@@ -111,8 +111,8 @@ def _mark() -> None:
 def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Call a function on each item, on all cores; the results come in the items' order.
 
-    A single item is worked on in the calling thread, and so are all where the others have their own work. Few results wait at a time, so that memory doesn't grow
-    with the number of items.
+    A single item is worked on in the calling thread, and so are all where the other threads have their own
+    work. Few results wait at a time, so that memory doesn't grow with the number of items.
 
     Raises:
         Exception: What the function raised, at the place of its item; what isn't begun by then never is.

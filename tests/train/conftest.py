@@ -1,15 +1,26 @@
 """The tiny dataset, runs on it and their graphs, once for all tests of training."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import pytest
+import torch
 
 from tests.train.tiny import SIZE, joint_recipe, open_tiny, tiny_recipe
 from tumorlens.dataset import TumorDataset
 from tumorlens.train.onnx_graph import to_onnx
 from tumorlens.train.run import Run
 from tumorlens.train.trainer import train
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As in the processes that tests start: sums over threads differ in their last bit with the number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

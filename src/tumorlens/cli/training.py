@@ -1,7 +1,10 @@
 """The commands that need PyTorch: from a recipe to a bundle."""
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +20,33 @@ from tumorlens.cli.options import (
 )
 from tumorlens.errors import TumorlensError
 
+if TYPE_CHECKING:
+    from tumorlens.dataset import TumorDataset
+    from tumorlens.train.fan_out import Engine
+    from tumorlens.train.ranks import Ranks
+
 app = typer.Typer()
+
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="GPUs of a machine, or processes where there is none, that train a run together."
+    ),
+]
+Nodes = Annotated[
+    int | None, typer.Option(min=1, help="Machines; start the command on each by torchrun or srun.")
+]
+AtOnce = Annotated[
+    int | None,
+    typer.Option(
+        "--at-once",
+        min=1,
+        help="Slices that go through a device together; a step adds up as many parts as it needs.",
+    ),
+]
+EngineName = Annotated[str, typer.Option("--engine", help="local, one after the other, or ray, as tasks.")]
+Cpus = Annotated[int, typer.Option(min=1, help="Cores that each of Ray's tasks has.")]
+Gpus = Annotated[float, typer.Option(min=0, help="GPUs that each of Ray's tasks has; 0.5 lets two share.")]
 
 
 @app.command()
@@ -30,16 +59,20 @@ def train(
     ] = False,
     set_: Set = None,
     cache: Cache = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    at_once: AtOnce = None,
 ) -> None:
     """Train a model from a recipe."""
     need_training_extra()
-    from tumorlens.dataset import open_dataset
     from tumorlens.train import trainer
     from tumorlens.train.recipe_file import load_recipe
 
     checked = load_recipe(recipe, set_ or [])
-    dataset = open_dataset(data, cache, progress("decoding"))
-    trainer.train(checked, dataset, out, resume=resume, report=say)
+    with _ranks(devices, nodes, data, cache) as started:
+        if started is not None:
+            ranks, dataset = started
+            trainer.train(checked, dataset, out, resume=resume, report=say, ranks=ranks, at_once=at_once)
 
 
 @app.command("cross-validate")
@@ -60,22 +93,108 @@ def cross_validate(
     ] = 1,
     set_: Set = None,
     cache: Cache = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    at_once: AtOnce = None,
+    engine: EngineName = "local",
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
 ) -> None:
     """Train a recipe with each fold as the test side once; measure every slice by a model new to it."""
     need_training_extra()
-    from tumorlens.dataset import open_dataset
     from tumorlens.evaluate.cross_validation import evaluate_folds, evaluate_members
     from tumorlens.train.cross_validation import cross_validate as run_folds
+    from tumorlens.train.fan_out import Means
     from tumorlens.train.recipe_file import load_recipe
 
-    checked = load_recipe(recipe, set_ or [])
-    dataset = open_dataset(data, cache, progress("decoding"))
-    runs = run_folds(checked, dataset, out, folds=folds, report=say)
-    print(evaluate_folds(runs, dataset, out, progress=progress("evaluating")))
-    if members > 1:
-        together = out / f"members-{members}"
-        print(f"\n{members} runs together:\n")
-        print(evaluate_members(runs, dataset, together, members, progress=progress("evaluating")))
+    checked, place = load_recipe(recipe, set_ or []), _engine(engine)
+    with _ranks(devices, nodes, data, cache) as started:
+        if started is None:
+            return
+        ranks, dataset = started
+        means = Means(place, ranks, at_once, cpus, gpus)
+        runs = run_folds(checked, dataset, out, folds=folds, report=say, means=means)
+        if not ranks.leads:
+            return
+        print(evaluate_folds(runs, dataset, out, progress=progress("evaluating")))
+        if members > 1:
+            together = out / f"members-{members}"
+            print(f"\n{members} runs together:\n")
+            print(evaluate_members(runs, dataset, together, members, progress=progress("evaluating")))
+
+
+@app.command()
+def sweep(
+    recipe: RecipeName,
+    data: Data,
+    out: Annotated[
+        Path, typer.Option("--out", help="Gets a run folder for each combination; goes on where it stopped.")
+    ],
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            "--vary",
+            metavar="KEY=VALUE,VALUE,…",
+            help="A recipe's key and its values, such as training.batch_size=8,16; once for each key.",
+        ),
+    ],
+    set_: Set = None,
+    cache: Cache = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    at_once: AtOnce = None,
+    engine: EngineName = "local",
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
+) -> None:
+    """Train a recipe with every combination of some settings; one table, best validation score first."""
+    need_training_extra()
+    from tumorlens.train import sweep as sweeping
+    from tumorlens.train.fan_out import Means
+
+    place = _engine(engine)
+    with _ranks(devices, nodes, data, cache) as started:
+        if started is not None:
+            ranks, dataset = started
+            means = Means(place, ranks, at_once, cpus, gpus)
+            table = sweeping.sweep(recipe, set_ or [], vary, dataset, out, means, say)
+            if table is not None:
+                print(table)
+
+
+def _engine(name: str) -> "Engine":
+    from tumorlens.train.fan_out import Engine
+
+    if name not in set(Engine):
+        raise TumorlensError(f"--engine: expected {' or '.join(Engine)}, got {name}")
+    return Engine(name)
+
+
+@contextlib.contextmanager
+def _ranks(
+    devices: int | None, nodes: int | None, data: Path, cache: Path | None
+) -> "Iterator[tuple[Ranks, TumorDataset] | None]":
+    """This process's place among those that train, and the dataset.
+
+    None where processes of this machine had to be started, which have done the command's work by then.
+    """
+    from tumorlens.dataset import open_dataset
+    from tumorlens.train.launch import launch, ranks_wanted, was_launched
+
+    ranks = ranks_wanted(devices, nodes)
+    if ranks is None:
+        open_dataset(data, cache, progress("decoding"))  # once, before any of them looks
+        launch(devices or 1, sys.argv[1:])
+        yield None
+        return
+    try:
+        with ranks.in_contact(), ranks.leader_first():
+            dataset = open_dataset(data, cache, progress("decoding"))
+        yield ranks, dataset
+    except KeyboardInterrupt:
+        if was_launched():  # the process that started this one says it
+            raise SystemExit(1) from None
+        raise
 
 
 @app.command()

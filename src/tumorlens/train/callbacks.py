@@ -25,7 +25,7 @@ class EpochLog(Callback):
     """Keeps ``metrics.csv`` and the best weights up to date and reports each epoch in a line.
 
     Its rows are part of the checkpoint, and both files are written before it: whenever a run is killed, the
-    resumed one writes the same rows and the same weights again.
+    resumed one writes the same rows and the same weights again. Of several ranks, the first does all of it.
     """
 
     def __init__(
@@ -75,6 +75,10 @@ class EpochLog(Callback):
         Raises:
             TumorlensError: A loss or a score isn't a number; training on would only waste time.
         """
+        if trainer.is_global_zero:
+            self._keep(trainer, pl_module)
+
+    def _keep(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         validated = trainer.current_epoch >= self._validated_from
         if not validated:
             self._trained = time.perf_counter() - self._began

@@ -1,44 +1,19 @@
 """From a dataset and a split to batches, the same in whatever process and wherever training resumes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from tumorlens.dataset import TumorDataset
 from tumorlens.dataset.prepared import PreparedSlices, prepare_dataset
 from tumorlens.train.augmentation import Augmentation
 from tumorlens.train.lesion import LesionChange
 from tumorlens.train.recipe import Recipe
+from tumorlens.train.share import Batch, Draw, Order, Share, ShareSampler
 from tumorlens.train.split import Side, Split
-
-
-class Batch(NamedTuple):
-    """What a network learns from.
-
-    Attributes:
-        image: (n, 1, size, size) in [0, 1].
-        mask: (n, 1, size, size), booleans.
-        label: (n,), class index 0 to 2.
-        natural: (n,), booleans; false where the lesion was changed or removed, so that it teaches no type.
-    """
-
-    image: Tensor
-    mask: Tensor
-    label: Tensor
-    natural: Tensor
-
-
-@dataclass(frozen=True)
-class Draw:
-    """A slice in an epoch; together with the recipe's seed it decides the slice's augmentation."""
-
-    position: int
-    epoch: int
 
 
 class EpochSampler(Sampler[Draw]):
@@ -57,13 +32,13 @@ class EpochSampler(Sampler[Draw]):
         return len(self._positions)
 
     def __iter__(self) -> Iterator[Draw]:
-        generator = torch.Generator().manual_seed(_mix(self._seed, self._epoch))
+        generator = torch.Generator().manual_seed(mixed_seed(self._seed, self._epoch))
         for index in torch.randperm(len(self._positions), generator=generator).tolist():
             yield Draw(self._positions[index], self._epoch)
 
 
 class SliceDataset(Dataset[Batch]):
-    """Slices by `Draw`; augmented where a recipe says how."""
+    """Slices by `Share`; augmented where a recipe says how."""
 
     def __init__(self, prepared: PreparedSlices, labels: list[int], recipe: Recipe | None = None) -> None:
         self._prepared = prepared
@@ -72,23 +47,32 @@ class SliceDataset(Dataset[Batch]):
         self._lesion = LesionChange(recipe.augmentation) if recipe else None
         self._augmentation = Augmentation(recipe.augmentation, recipe.size) if recipe else None
 
-    def __getitem__(self, draw: Draw) -> Batch:
+    def __getitem__(self, share: Share) -> Batch:
+        image, mask, label, natural = default_collate([self._slice(draw) for draw in share.draws])
+        counted = torch.arange(len(share.draws)) < len(share.draws) - share.fillers
+        return Batch(image, mask, label, natural, counted)
+
+    def _slice(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         image = torch.tensor(self._prepared.images[draw.position]).unsqueeze(0)
         mask = torch.tensor(self._prepared.masks[draw.position]).unsqueeze(0)
         changed = False
         if self._lesion is not None and self._augmentation is not None:
-            seed = _mix(self._seed, draw.epoch, draw.position)
+            seed = mixed_seed(self._seed, draw.epoch, draw.position)
             image, mask, changed = self._lesion(image, mask, seed)
             image, mask = self._augmentation(image, mask, seed)
-        return Batch(image, mask, torch.tensor(self._labels[draw.position]), torch.tensor(not changed))
+        return image, mask, torch.tensor(self._labels[draw.position]), torch.tensor(not changed)
 
 
 class SliceDataModule(L.LightningDataModule):
-    """Batches of a split's training and validation slices."""
+    """Batches of a split's training and validation slices: a rank's share of each step."""
 
-    def __init__(self, dataset: TumorDataset, split: Split, recipe: Recipe) -> None:
+    def __init__(
+        self, dataset: TumorDataset, split: Split, recipe: Recipe, rank: int = 0, world: int = 1
+    ) -> None:
         super().__init__()
         self._recipe = recipe
+        self._rank = rank
+        self._world = world
         self._prepared = prepare_dataset(dataset, recipe.size)
         self._labels = [entry.label.class_index for entry in dataset.entries]
         self._positions = {side: split.positions(dataset, side) for side in Side}
@@ -114,13 +98,11 @@ class SliceDataModule(L.LightningDataModule):
         dataset = SliceDataset(self._prepared, self._labels)
         return self._loader(dataset, [Draw(position, 0) for position in self._positions[Side.VALIDATION]], 0)
 
-    def _loader(
-        self, dataset: SliceDataset, sampler: EpochSampler | list[Draw], workers: int
-    ) -> DataLoader[Batch]:
+    def _loader(self, dataset: SliceDataset, order: Order, workers: int) -> DataLoader[Batch]:
         return DataLoader(
             dataset,
-            batch_size=self._recipe.training.batch_size,
-            sampler=sampler,
+            batch_size=None,  # a share is a batch already
+            sampler=ShareSampler(order, self._recipe.training.batch_size, self._rank, self._world),
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -135,7 +117,7 @@ def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def _mix(*numbers: int) -> int:
+def mixed_seed(*numbers: int) -> int:
     """One seed from several, alike on every platform; neighbours give unrelated seeds (FNV-1a, 63 bits)."""
     mixed = 0xCBF29CE484222325
     for number in numbers:

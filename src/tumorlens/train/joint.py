@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from tumorlens.train.datamodule import Batch
 from tumorlens.train.module import TumorModule, segmentation_loss, type_loss
 from tumorlens.train.recipe import JointRecipe
+from tumorlens.train.share import Batch
 from tumorlens.tumor_type import TumorType
 
 
@@ -31,9 +31,9 @@ class JointModule(TumorModule):
         weights = self.recipe.loss
         mask_logits, class_logits = outputs.mask_logits.float(), outputs.class_logits.float()
         loss = (
-            segmentation_loss(mask_logits, batch.mask, weights, self._dice_loss)
-            + weights.type * type_loss(class_logits, batch, weights.label_smoothing)
-            + weights.guidance * attention_outside(outputs.attention.float(), batch.mask)
+            segmentation_loss(mask_logits, batch.mask, weights, self._dice_loss) * batch.weight[0]
+            + weights.type * type_loss(class_logits, batch, weights.label_smoothing) * batch.weight[1]
+            + weights.guidance * attention_outside(outputs.attention.float(), batch.mask) * batch.weight[2]
         )
         dice = compute_dice((mask_logits > 0).float(), batch.mask.float(), ignore_empty=False).mean()
         accuracy = multiclass_accuracy(class_logits, batch.label, num_classes=len(TumorType), average="micro")

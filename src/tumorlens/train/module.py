@@ -14,7 +14,7 @@ from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from tumorlens.model.encoder import last_block
-from tumorlens.train.datamodule import Batch
+from tumorlens.train.datamodule import mixed_seed
 from tumorlens.train.recipe import (
     ClassificationRecipe,
     PhaseRecipe,
@@ -22,7 +22,10 @@ from tumorlens.train.recipe import (
     SegmentationLossRecipe,
     SegmentationRecipe,
 )
+from tumorlens.train.share import Batch, MeanOverSlices, counts, parts_of, weighted
 from tumorlens.tumor_type import TumorType
+
+_MEASURED = ("loss", "score")
 
 
 class TumorModule(L.LightningModule):
@@ -39,28 +42,49 @@ class TumorModule(L.LightningModule):
         self.network = network.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
+        self.at_once: int | None = None  # slices that go through the network together; a rank's share if None
+        self.means = nn.ModuleDict(
+            {f"{side}_{what}": MeanOverSlices() for side in ("train", "validation") for what in _MEASURED}
+        )
 
     @abstractmethod
     def loss_and_score(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The mean loss and the mean score of a batch, both scalars."""
+        """The loss of a batch, weighted by its part in the step, and the mean score of it; both scalars."""
 
     def on_train_epoch_start(self) -> None:
-        """Seed the epoch and freeze what its phase freezes."""
-        torch.manual_seed(self.recipe.training.seed * 1_000_003 + self.current_epoch)
+        """Seed the epoch, each rank's dropout its own, and freeze what its phase freezes."""
+        seed = self.recipe.training.seed * 1_000_003 + self.current_epoch
+        torch.manual_seed(mixed_seed(seed, self.global_rank) if self.global_rank else seed)
         phase, _ = phase_at(self.recipe.training.phases, self.current_epoch)
         freeze(self.network, phase)
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Forget the step before; its gradients make room for those that the parts add up."""
+        del batch, batch_idx
+        for optimizer in self.trainer.optimizers:
+            optimizer.zero_grad()
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """Nothing: Lightning calls this before the last part's backward pass."""
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step of the optimizer."""
+        """One step of the optimizer: all parts but the last go backward here, the last one in Lightning."""
         del batch_idx
         size = self.recipe.training.smaller_size(self.current_epoch)
-        return self._logged("train", batch if size is None else smaller(batch, size))
+        parts, whole = self._parts(batch if size is None else smaller(batch, size))
+        for part in parts[:-1]:
+            loss = self._logged("train", part, whole)
+            with torch.autocast(loss.device.type, enabled=False):
+                self.trainer.strategy.backward(loss, None)
+        return self._logged("train", parts[-1], whole)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss and score of slices never trained on, once training has come to epochs that are validated."""
         del batch_idx
         if self.current_epoch >= self.recipe.training.first_validated_epoch:
-            self._logged("validation", batch)
+            parts, whole = self._parts(batch)
+            for part in parts:
+                self._logged("validation", part, whole)
 
     def configure_optimizers(self) -> Any:
         """AdamW on every weight, its learning rate set step by step; no decay on biases and norms."""
@@ -78,10 +102,21 @@ class TumorModule(L.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _logged(self, side: str, batch: Batch) -> Tensor:
-        loss, score = self.loss_and_score(batch)
-        values = {f"{side}_loss": loss.detach(), f"{side}_score": score}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.image), sync_dist=True)
+    def _parts(self, batch: Batch) -> tuple[list[Batch], Tensor]:
+        return weighted(parts_of(batch, self.at_once), self.trainer.world_size, self._over_ranks)
+
+    def _over_ranks(self, numbers: Tensor) -> Tensor:
+        return torch.as_tensor(self.trainer.strategy.reduce(numbers, reduce_op="sum"))
+
+    def _logged(self, side: str, part: Batch, whole: Tensor) -> Tensor:
+        loss, score = self.loss_and_score(part)
+        slices = counts(part)[0]
+        totals = {"loss": loss.detach() * (whole[0] / self.trainer.world_size), "score": score * slices}
+        for what, total in totals.items():
+            mean = self.means[f"{side}_{what}"]
+            assert isinstance(mean, MeanOverSlices)  # noqa: S101 - a ModuleDict forgets what it holds
+            mean.update(total, slices)
+            self.log(f"{side}_{what}", mean, on_step=False, on_epoch=True)
         return loss
 
 
@@ -103,7 +138,7 @@ class SegmentationModule(TumorModule):
         logits = self.network(batch.image)
         loss = segmentation_loss(logits.float(), batch.mask, self.recipe.loss, self._dice_loss)
         dice = compute_dice((logits > 0).float(), batch.mask.float(), ignore_empty=False)
-        return loss, dice.mean()
+        return loss * batch.weight[0], dice.mean()
 
 
 class ClassificationModule(TumorModule):
@@ -117,7 +152,7 @@ class ClassificationModule(TumorModule):
         logits = self.network(batch.image).float()
         loss = type_loss(logits, batch, self.recipe.loss.label_smoothing)
         accuracy = multiclass_accuracy(logits, batch.label, num_classes=len(TumorType), average="micro")
-        return loss, accuracy
+        return loss * batch.weight[1], accuracy
 
 
 def smaller(batch: Batch, size: int) -> Batch:

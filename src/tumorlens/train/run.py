@@ -55,6 +55,10 @@ class RunRecord:
         finished: UTC, or None while it isn't.
         best_epoch: The epoch (from 0) that ``best.safetensors`` is from.
         best_score: Its validation score; None without validation.
+        ranks: How many processes trained it, each on a device of its own; the last of them where it was
+            resumed on others.
+        nodes: On how many machines.
+        at_once: How many slices went through a device together at most; None for a rank's share of a step.
     """
 
     format: int
@@ -69,6 +73,9 @@ class RunRecord:
     finished: str | None = None
     best_epoch: int | None = None
     best_score: float | None = None
+    ranks: int = 1
+    nodes: int = 1
+    at_once: int | None = None
 
 
 class Run:
@@ -125,6 +132,13 @@ class Run:
         """Record that training went to its end."""
         self.record = replace(self.record, finished=_now(), best_epoch=best_epoch, best_score=best_score)
         atomic.write_text(self.folder / "run.json", _json(self.record))
+
+    def train_on(self, ranks: int, nodes: int, at_once: int | None) -> None:
+        """Record what trains it from now on."""
+        record = replace(self.record, ranks=ranks, nodes=nodes, at_once=at_once)
+        if record != self.record:
+            self.record = record
+            atomic.write_text(self.folder / "run.json", _json(record))
 
     def use_as(self, analysis: AnalysisRecipe) -> None:
         """Change how the trained model is used; its weights stay what they are."""

@@ -5,11 +5,15 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 
 from tumorlens.dataset import TumorDataset
@@ -21,9 +25,12 @@ from tumorlens.train.datamodule import SliceDataModule
 from tumorlens.train.joint import JointModule
 from tumorlens.train.module import ClassificationModule, SegmentationModule, TumorModule
 from tumorlens.train.precision import keep_depthwise_in_32_bits, resolve_precision
+from tumorlens.train.ranks import SILENCE, Ranks, SameStatistics
 from tumorlens.train.recipe import JointRecipe, Recipe, SegmentationRecipe
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side, Split, make_split
+
+ALONE = Ranks()
 
 
 def train(
@@ -34,6 +41,8 @@ def train(
     split: Split | None = None,
     resume: bool = False,
     report: Report = print,
+    ranks: Ranks = ALONE,
+    at_once: int | None = None,
 ) -> Run:
     """Train a model, or go on with one that was interrupted.
 
@@ -43,7 +52,9 @@ def train(
         folder: Where the run goes; new or empty, unless ``resume``.
         split: Which slices are on which side; as the recipe says if None.
         resume: Go on after the last whole epoch of the run in ``folder``; with none there, start.
-        report: Told in a line what is going on.
+        report: Told in a line what is going on, on the rank that leads.
+        ranks: The processes that train it together; each calls this with the same arguments.
+        at_once: How many slices of a step go through a device together at most; all of a rank's if None.
 
     Returns:
         The finished run. Resumed after a kill at any moment, it is the same as uninterrupted.
@@ -53,25 +64,62 @@ def train(
         OSError: The disk is full or can't be written.
     """
     _quiet()
-    run, weights = _open_run(recipe, dataset, folder, split, resume)
-    if run.is_finished:
-        report(f"{folder}: already trained to its end")
+    if not ranks.leads:
+        report = _silent
+    with ranks.in_contact():
+        run, weights = _begin(recipe, dataset, folder, split, resume, ranks, at_once)
+        if run.is_finished:
+            report(f"{folder}: already trained to its end")
+            return run
+        source = run.record.weights
+        report(
+            f"{recipe.name}: {recipe.model.encoder} from {source['source'] if source else 'a random start'}"
+        )
+        with ranks.leader_first():
+            data = SliceDataModule(dataset, run.split, recipe, ranks.rank, ranks.world)
+        report(", ".join(f"{data.slices(side)} slices to {side}" for side in Side))
+        module = make_module(recipe, weights, data.steps_per_epoch)
+        module.at_once = at_once
+        validates = bool(data.slices(Side.VALIDATION))
+        log = EpochLog(run, module.score_name, data.slices(Side.TRAIN), report, validates=validates)
+        has_checkpoint = ranks.agree(run.last_checkpoint.is_file)
+        _fit(run, module, data, log, run.last_checkpoint if has_checkpoint else None, ranks)
+        return ranks.agree(lambda: _finish(run, log, validates, module.score_name, report))
+
+
+def _silent(line: str) -> None:
+    """What a rank reports that doesn't lead."""
+
+
+def _begin(
+    recipe: Recipe,
+    dataset: TumorDataset,
+    folder: Path,
+    split: Split | None,
+    resume: bool,
+    ranks: Ranks,
+    at_once: int | None,
+) -> tuple[Run, EncoderWeights | None]:
+    """The run, opened by the rank that leads; it alone has the weights, which the others get from it."""
+    weights = None
+
+    def opened() -> Run:
+        nonlocal weights
+        run, weights = _open_run(recipe, dataset, folder, split, resume)
+        if not run.is_finished:
+            run.train_on(ranks.world, ranks.nodes, at_once)
         return run
-    source = run.record.weights
-    report(f"{recipe.name}: {recipe.model.encoder} from {source['source'] if source else 'a random start'}")
-    data = SliceDataModule(dataset, run.split, recipe)
-    report(", ".join(f"{data.slices(side)} slices to {side}" for side in Side))
-    module = make_module(recipe, weights, data.steps_per_epoch)
-    validates = bool(data.slices(Side.VALIDATION))
-    log = EpochLog(run, module.score_name, data.slices(Side.TRAIN), report, validates=validates)
-    checkpoint = run.last_checkpoint if run.last_checkpoint.is_file() else None
-    _fit(run, module, data, log, checkpoint)
-    if recipe.training.average_phases:
+
+    return ranks.agree(opened), weights
+
+
+def _finish(run: Run, log: EpochLog, validates: bool, score_name: str, report: Report) -> Run:
+    if run.recipe.training.average_phases:
         run.average_phases()
     best = int(log.best["epoch"])
     run.finish(best, log.best["validation_score"] if validates else None)
     if validates:
-        report(f"best epoch {best + 1}: validation {module.score_name} {run.record.best_score:.4f}")
+        report(f"best epoch {best + 1}: validation {score_name} {run.record.best_score:.4f}")
     return run
 
 
@@ -142,13 +190,22 @@ def make_module(recipe: Recipe, weights: EncoderWeights | None, steps_per_epoch:
 
 
 def _fit(
-    run: Run, module: TumorModule, data: SliceDataModule, log: EpochLog, checkpoint: Path | None
+    run: Run,
+    module: TumorModule,
+    data: SliceDataModule,
+    log: EpochLog,
+    checkpoint: Path | None,
+    ranks: Ranks,
 ) -> None:
     training = run.recipe.training
     precision = resolve_precision(training.precision)
     if precision == "bf16-mixed" and not torch.cuda.is_available():
         keep_depthwise_in_32_bits(module.network)
+    if ranks.world > 1 and torch.cuda.is_available():
+        # Lightning's own way would drop the activations that timm's batch norms have within.
+        module.network = convert_sync_batchnorm(module.network)  # type: ignore[no-untyped-call]
     callbacks: list[Callback] = [
+        SameStatistics(),
         log,
         ModelCheckpoint(
             run.last_checkpoint.parent,
@@ -169,11 +226,10 @@ def _fit(
     trainer = L.Trainer(
         default_root_dir=run.folder,
         max_epochs=training.epochs,
-        accelerator="auto",
-        devices=1,
+        **_devices(run.recipe, ranks),
         precision=precision,  # type: ignore[arg-type] # Lightning lists its names in a type of its own
         callbacks=callbacks,
-        plugins=[AtomicCheckpoints()],
+        plugins=[AtomicCheckpoints(), *_environments()],
         logger=TensorBoardLogger(run.folder, name="", version="tensorboard"),
         log_every_n_steps=10,
         num_sanity_val_steps=0,
@@ -192,6 +248,29 @@ def _fit(
             raise
         signal.signal(signal.SIGINT, stop_handler)
         raise KeyboardInterrupt from stop
+
+
+def _devices(recipe: Recipe, ranks: Ranks) -> dict[str, Any]:
+    """Lightning's words for where to train."""
+    if ranks.world == 1:
+        return {"accelerator": "auto", "devices": 1}
+    strategy = DDPStrategy(
+        timeout=SILENCE,
+        broadcast_buffers=False,  # see `SameStatistics`
+        find_unused_parameters=any(phase.trainable != "all" for phase in recipe.training.phases),
+    )
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    return {
+        "accelerator": accelerator,
+        "devices": ranks.devices,
+        "num_nodes": ranks.nodes,
+        "strategy": strategy,
+    }
+
+
+def _environments() -> list[SLURMEnvironment]:
+    """SLURM without Lightning's own requeuing, whose checkpoints are in the middle of an epoch."""
+    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
 
 
 def _quiet() -> None:
