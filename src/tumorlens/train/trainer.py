@@ -57,7 +57,8 @@ def train(
         at_once: How many slices of a step go through a device together at most; all of a rank's if None.
 
     Returns:
-        The finished run. Resumed after a kill at any moment, it is the same as uninterrupted.
+        The finished run. Resumed after a kill at any moment, it is the same as uninterrupted (on a CPU, on as
+        many ranks and threads).
 
     Raises:
         TumorlensError: The folder holds another run, the weights can't be reached or the split can't be made.
