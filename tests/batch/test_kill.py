@@ -56,13 +56,22 @@ def assert_whole(out: Path) -> None:
         assert all((out / file).stat().st_size for file in written)
 
 
+def _hear_ctrl_c() -> None:
+    """A shell that starts the tests in the background has them ignore it, and they hand that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("request_", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_request_to_end_stops_and_says_how_to_go_on(
     request_: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     archive = many(tmp_path / "archive", 400, [png(tmp_path / "one.png")])
     process = subprocess.Popen(
-        command(archive, tmp_path / "out"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(archive, tmp_path / "out"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_ctrl_c,
     )
     deadline = time.monotonic() + 20
     while not list((tmp_path / "out").glob("rows/*.parquet")) and time.monotonic() < deadline:

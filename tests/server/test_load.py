@@ -355,7 +355,9 @@ def test_a_killed_server_starts_again_with_what_was_done(tmp_path: Path) -> None
         done = post(client, picture(tmp_path / "a.png")).json()
         volume = np.random.default_rng(0).integers(0, 999, (700, 128, 128)).astype(np.uint16)
         big = nifti(tmp_path / "big.nii", volume)
-        running_ = [post(client, big).json()["id"] for _ in range(3)]
+        answers = [post(client, big) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [202] * 3, [answer.text for answer in answers]
+        running_ = [answer.json()["id"] for answer in answers]
         killed.send_signal(signal.SIGKILL)
         killed.wait(10)
     half = data / "analyses" / ("f" * 32) / "upload"
