@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from tests.stand_ins import Namer, Outliner, Pointer, Saying
 from tumorlens.ensemble import Batch, Ensemble, Outputs
 from tumorlens.errors import TumorlensError
-from tumorlens.judgement import Judgement, SecondLook
+from tumorlens.judgement import Judgement, LookAgain
 
 SIZE = 32
 
@@ -147,7 +147,7 @@ def test_flipping_takes_the_middle_of_two_opinions() -> None:
     assert (opinion.class_maps[0, 1, :, 1:-1] == 0).all()
 
 
-SURE_BELOW = SecondLook(below_dice=0.8, below_probability=0.8)
+SURE_BELOW = LookAgain(below_dice=0.8, below_probability=0.8)
 
 
 def leaving_unsure(slices: list[bool], fed: list[Batch], *, names: bool = True, value: float = 8.0) -> Saying:
@@ -183,7 +183,7 @@ def test_only_what_the_first_model_leaves_unsure_is_looked_at_again(names: bool)
 
 
 def test_what_is_unsure_is_looked_at_in_all_ways_and_averaged() -> None:
-    always = Judgement(second_look=SecondLook(below_dice=1, below_probability=1))
+    always = Judgement(second_look=LookAgain(below_dice=1, below_probability=1))
     batch = pictures(2)
     for models in ([Outliner(SIZE)], [Outliner(SIZE), Outliner(SIZE)]):
         for flip in (False, True):
@@ -193,13 +193,48 @@ def test_what_is_unsure_is_looked_at_in_all_ways_and_averaged() -> None:
 
 
 def test_a_second_look_at_the_mirror_image_is_mirrored_back() -> None:
-    always = Judgement(second_look=SecondLook(below_dice=1, below_probability=1))
+    always = Judgement(second_look=LookAgain(below_dice=1, below_probability=1))
     model = Outliner(SIZE)
     batch = pictures(2)
     opinion = Ensemble([model], always, flip=True)({SIZE: batch})
     assert len(model.fed) == 2
     assert (model.fed[1] == batch[..., ::-1]).all()
     assert opinion.tumor_probability == pytest.approx(sigmoid(40 * (batch[:, 0] - 0.5)), abs=1e-5)
+
+
+def test_mirror_images_are_looked_at_where_all_models_together_are_unsure() -> None:
+    """Of four slices the first model is unsure of two, and with the second model of one."""
+    fed: list[Batch] = []
+    second_fed: list[Batch] = []
+    first = leaving_unsure([False, True, False, True], fed, value=4.0)
+
+    def second(batch: Batch) -> Outputs:
+        second_fed.append(batch)
+        logits = np.tile(np.float32([[8, 0, 0]]), (len(batch), 1))
+        if len(second_fed) == 1:
+            logits[0] = 0
+        mask = np.full((len(batch), SIZE, SIZE), -20, np.float32)
+        mask[:, 8:16, 8:16] = 20
+        return Outputs(mask, logits)
+
+    limits = LookAgain(below_dice=0.8, below_probability=0.9)
+    batch = pictures(4)
+    judgement = Judgement(second_look=limits, third_look=limits)
+    opinion = Ensemble([first, Saying(second)], judgement, flip=True)({SIZE: batch})
+    assert (second_fed[0] == batch[[1, 3]]).all()
+    assert [len(part) for part in fed] == [4, 1]
+    assert (fed[1] == batch[[1]][..., ::-1]).all()
+    assert (second_fed[1] == batch[[1]][..., ::-1]).all()
+    assert opinion.class_logits is not None
+    assert opinion.class_logits[:, 0].tolist() == [4, (0 + 0 + 4 + 8) / 4, 4, (0 + 8) / 2]
+
+
+def test_a_single_model_s_mirror_image_is_its_second_look() -> None:
+    never = LookAgain(below_dice=0, below_probability=0)
+    always = LookAgain(below_dice=1, below_probability=1)
+    model = Outliner(SIZE)
+    Ensemble([model], Judgement(second_look=always, third_look=never), flip=True)({SIZE: pictures(2)})
+    assert [len(batch) for batch in model.fed] == [2, 2]
 
 
 def test_nothing_is_looked_at_again_where_all_is_sure() -> None:
@@ -212,6 +247,6 @@ def test_nothing_is_looked_at_again_where_all_is_sure() -> None:
 
 
 def test_a_first_model_that_only_outlines_leaves_the_names_of_all_slices_to_others() -> None:
-    never = Judgement(second_look=SecondLook(below_dice=0, below_probability=0))
+    never = Judgement(second_look=LookAgain(below_dice=0, below_probability=0))
     opinion = Ensemble([Outliner(SIZE), Namer(size=SIZE)], never)({SIZE: pictures(3)})
     assert opinion.class_logits == pytest.approx(np.float32([[1, 3, 2]] * 3))

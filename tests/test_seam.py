@@ -114,3 +114,9 @@ def test_the_import_contracts_hold() -> None:
     )
     assert ended.returncode == 0, ended.stdout
     assert "2 kept, 0 broken" in ended.stdout
+
+
+def test_the_package_tells_type_checkers_that_it_is_typed() -> None:
+    import tumorlens
+
+    assert Path(tumorlens.__file__).with_name("py.typed").is_file()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tumorlens.assemble import SliceOpinion, assemble, outlined
 from tumorlens.bundle import Bundle, open_bundle
@@ -92,7 +93,7 @@ class Analyzer:
                 ensemble.judgement,
                 strangeness=None
                 if ensemble.familiarity is None
-                else lambda index: self._strange(scan, index),
+                else lambda index: self._strange_in_stack(scan, index),
                 model=ensemble.name,
                 largest_component=largest_component,
             )
@@ -107,16 +108,28 @@ class Analyzer:
             for size in sorted(self._ensemble.sizes)
         }
         opinions = _one_by_one(self._ensemble(inputs), len(slices))
+        finest = inputs[min(inputs)]
         return [
-            outlined(opinion, each.shape, self._ensemble.judgement, in_stack=scan.is_volume)
-            for opinion, each, (scan, _) in zip(opinions, pixels, slices, strict=True)
+            outlined(
+                opinion,
+                each.shape,
+                self._ensemble.judgement,
+                in_stack=scan.is_volume,
+                strangeness=None if scan.is_volume else self._strange(prepared),
+            )
+            for opinion, each, (prepared,), (scan, _) in zip(opinions, pixels, finest, slices, strict=True)
         ]
 
-    def _strange(self, scan: Scan, index: int) -> float:
-        """How unlike the slices trained on a slice looks."""
-        assert self._ensemble.familiarity is not None  # noqa: S101 - asked before
-        image = prepare_image(scan.slices[index], min(self._ensemble.sizes))
-        return float(self._ensemble.familiarity(image[None])[0])
+    def _strange(self, prepared: NDArray[np.float32]) -> float | None:
+        """How unlike the slices trained on a slice looks; None where nothing was learned of that."""
+        familiarity = self._ensemble.familiarity
+        return None if familiarity is None else float(familiarity(prepared[None])[0])
+
+    def _strange_in_stack(self, scan: Scan, index: int) -> float:
+        """As `_strange`, of one of the few slices of a stack that are asked for."""
+        strange = self._strange(prepare_image(scan.slices[index], min(self._ensemble.sizes)))
+        assert strange is not None  # noqa: S101 - asked before
+        return strange
 
 
 def _one_by_one(opinion: Opinion, count: int) -> Iterator[Opinion]:

@@ -33,12 +33,14 @@ class SliceOpinion:
         class_logits: (3,), not yet calibrated.
         class_maps: (3, rows, columns); at half precision for a stack's slices.
         outline: What it outlines; None where no model outlines.
+        strangeness: How unlike the slices trained on it looks; None where that wasn't looked at yet.
     """
 
     tumor_probability: NDArray[np.float32] | PackedMap | None
     class_logits: NDArray[np.float32] | None
     class_maps: NDArray[np.floating] | None
     outline: "SliceOutline | None"
+    strangeness: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,12 @@ class SliceOutline:
 
 
 def outlined(
-    opinion: Opinion, shape: tuple[int, int], judgement: Judgement, *, in_stack: bool
+    opinion: Opinion,
+    shape: tuple[int, int],
+    judgement: Judgement,
+    *,
+    in_stack: bool,
+    strangeness: float | None = None,
 ) -> SliceOpinion:
     """An opinion with its outline.
 
@@ -69,13 +76,14 @@ def outlined(
         shape: The slice's own (rows, columns).
         judgement: The limits.
         in_stack: Whether the slice is one of several.
+        strangeness: How unlike the slices trained on it looks, where that is known.
     """
     outline = _outline(opinion, shape, judgement, in_stack) if opinion.tumor_probability is not None else None
     tumor, logits, maps = (None if part is None else part[0] for part in vars(opinion).values())
     if in_stack:
         tumor = None if tumor is None else PackedMap(tumor)
         maps = None if maps is None else maps.astype(np.float16)
-    return SliceOpinion(tumor, logits, maps, outline)
+    return SliceOpinion(tumor, logits, maps, outline, strangeness)
 
 
 def _outline(opinion: Opinion, shape: tuple[int, int], judgement: Judgement, in_stack: bool) -> SliceOutline:
@@ -109,7 +117,8 @@ def assemble(
         scan: What was looked at.
         slices: What was said of each of its slices, by `outlined`.
         judgement: The limits.
-        strangeness: How unlike the slices trained on a slice looks, by its index; None for no such check.
+        strangeness: How unlike the slices trained on a slice looks, by its index, where the slice's opinion
+            doesn't tell; None for no such check.
         model: Its name.
         largest_component: Whether to keep nothing but the largest connected part of the outline.
     """
@@ -122,7 +131,7 @@ def assemble(
             outlines = _statistics(tumor, mask, outlines)
     weights = _weights(outlines, len(slices))
     probabilities = _probabilities(slices, judgement, weights)
-    strange = None if strangeness is None else _typical(strangeness, np.flatnonzero(weights))
+    strange = None if strangeness is None else _typical(slices, strangeness, np.flatnonzero(weights))
     return Finding(
         scan=scan,
         mask=mask,
@@ -186,10 +195,17 @@ def _probabilities(
     return {tumor_type: float(mean[tumor_type.class_index]) for tumor_type in TumorType}
 
 
-def _typical(strangeness: Callable[[int], float], shown: NDArray[np.intp]) -> float:
+def _typical(
+    slices: Sequence[SliceOpinion], strangeness: Callable[[int], float], shown: NDArray[np.intp]
+) -> float:
     """The median of the slices that say something of the tumor; of many, some evenly among them."""
     chosen = shown[np.linspace(0, len(shown) - 1, min(len(shown), _MOST_ASKED)).round().astype(np.intp)]
-    return float(np.median([strangeness(index) for index in chosen.tolist()]))
+    known = [slices[index].strangeness for index in chosen.tolist()]
+    told = [
+        strangeness(index) if value is None else value
+        for index, value in zip(chosen.tolist(), known, strict=True)
+    ]
+    return float(np.median(told))
 
 
 def _heatmap(

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import TumorlensError
 from tumorlens.familiarity import Familiarity
-from tumorlens.judgement import Judgement
+from tumorlens.judgement import Judgement, LookAgain
 
 Batch = NDArray[np.float32]
 
@@ -55,13 +55,18 @@ class Opinion:
     class_maps: Batch | None
 
 
+_Look = tuple[Model, bool]  # and whether at the slices' mirror images
+Told = TypeVar("Told", Outputs, Opinion)
+
+
 @dataclass(frozen=True)
 class Ensemble:
     """Models that take the same input, and how what they say is judged.
 
-    What several looks tell is averaged: a pixel's probabilities, class logits, maps. Where the judgement
-    limits second looks, the first model looks at every slice, and all other looks are only at those that it
-    leaves unsure; but where it doesn't both outline and name, every model looks at every slice.
+    What several looks tell is averaged: a pixel's probabilities, class logits, maps. The first model looks at
+    every slice; then the other models look, and then all of them at the mirror images. Where the judgement
+    limits such a second or third look, it is only at the slices that those before leave unsure; but where
+    those before don't both outline and name, it is at all of theirs.
 
     Attributes:
         models: At least one.
@@ -99,22 +104,34 @@ class Ensemble:
             TumorlensError: A model says NaN or infinity, or two that tell the same of pixels have different
                 input sizes.
         """
-        first = self._look((self.models[0], False), inputs)
-        others = [(model, mirrored) for mirrored in (False, True) for model in self.models][1:]
-        if not self.flip:
-            others = others[: len(self.models) - 1]
-        opinion = _together([first])
-        if not others:
-            return opinion
-        tells_all = opinion.tumor_probability is not None and opinion.class_logits is not None
-        unsure = self.judgement.unsure_slices(opinion.tumor_probability, opinion.class_logits)
-        if unsure is None or not tells_all:
-            return _together([first, *(self._look(look, inputs) for look in others)])
-        if not unsure.any():
-            return opinion
-        again = {size: batch[unsure] for size, batch in inputs.items()}
-        told = [_chosen(first, unsure), *(self._look(look, again) for look in others)]
-        return _amended(opinion, unsure, _together(told))
+        told = [self._look((self.models[0], False), inputs)]
+        opinion = _together(told)
+        slices = np.arange(len(inputs[self.models[0].size]))  # those that are still looked at
+        for looks, limits in self._further_looks():
+            unsure = self._unsure(limits, _part(opinion, slices))
+            if unsure is not None:
+                slices = slices[unsure]
+                told = [_part(each, unsure) for each in told]
+                if not len(slices):
+                    break
+            again = {size: batch[slices] for size, batch in inputs.items()}
+            told += [self._look(look, again) for look in looks]
+            opinion = _amended(opinion, slices, _together(told))
+        return opinion
+
+    def _further_looks(self) -> list[tuple[list[_Look], LookAgain | None]]:
+        """The looks after the first, and at which slices they are; None for all."""
+        others: list[_Look] = [(model, False) for model in self.models[1:]]
+        mirrored: list[_Look] = [(model, True) for model in self.models if self.flip]
+        limits = self.judgement.second_look, self.judgement.third_look
+        return list(zip([looks for looks in (others, mirrored) if looks], limits, strict=False))
+
+    def _unsure(self, limits: LookAgain | None, opinion: Opinion) -> NDArray[np.bool_] | None:
+        """Which slices an opinion leaves unsure; None where all are to be looked at again."""
+        tumor, logits = opinion.tumor_probability, opinion.class_logits
+        if limits is None or tumor is None or logits is None:
+            return None
+        return self.judgement.unsure_slices(limits, tumor, logits)
 
     def warm(self, slices: int) -> None:
         """Let every model look once at as many empty slices, so that it takes all its memory now.
@@ -126,7 +143,7 @@ class Ensemble:
             model(np.zeros((slices, 1, model.size, model.size), np.float32))
 
     @staticmethod
-    def _look(look: tuple[Model, bool], inputs: dict[int, Batch]) -> Outputs:
+    def _look(look: _Look, inputs: dict[int, Batch]) -> Outputs:
         """What a model says, of slices as they are or mirrored; turned back where mirrored."""
         model, mirrored = look
         batch = inputs[model.size]
@@ -143,16 +160,17 @@ def _together(told: list[Outputs]) -> Opinion:
     )
 
 
-def _chosen(outputs: Outputs, slices: NDArray[np.bool_]) -> Outputs:
-    return Outputs(*(None if part is None else part[slices] for part in vars(outputs).values()))
+def _part(told: Told, slices: NDArray[Any]) -> Told:
+    """What is said of some slices."""
+    return type(told)(*(None if part is None else part[slices] for part in vars(told).values()))
 
 
-def _amended(opinion: Opinion, slices: NDArray[np.bool_], better: Opinion) -> Opinion:
+def _amended(opinion: Opinion, slices: NDArray[np.intp], better: Opinion) -> Opinion:
     """An opinion of a batch with that of some of its slices replaced."""
 
     def amended(all_: Batch | None, some: Batch | None) -> Batch | None:
-        if all_ is None or some is None:
-            return all_
+        if all_ is None or some is None or len(some) == len(all_):
+            return all_ if some is None else some
         values = all_.copy()
         values[slices] = some
         return values

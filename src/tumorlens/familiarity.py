@@ -96,7 +96,8 @@ class Familiarity:
             ValueError: The images have another shape or hold NaN or infinity.
         """
         features = _describe(images)
-        return np.minimum(self._strangeness(features), self._strangeness(_mirrored(features)))
+        both = self._strangeness(np.concatenate([features, _mirrored(features)]))
+        return np.minimum(both[: len(features)], both[len(features) :])
 
     def _strangeness(self, features: Array) -> NDArray[np.float64]:
         near = np.exp(_squared_distances((features - self.mean) @ self.axes, self.centers) / -2)

@@ -36,7 +36,7 @@ class ConfidenceBand(BaseModel):
     slices: Annotated[int, Field(ge=0)] = 0
 
 
-class SecondLook(BaseModel):
+class LookAgain(BaseModel):
     """Which slices are looked at again; see `tumorlens.ensemble.Ensemble`.
 
     Attributes:
@@ -60,7 +60,8 @@ class Judgement(BaseModel):
         temperature: By which class logits are divided (Guo et al. 2017).
         bands: Words for confidence, highest first, the last from 0.
         unsure_margin: Two types whose probabilities differ by less are named both.
-        second_look: Which slices every model looks at; None for all.
+        second_look: Which slices the other models look at after the first; None for all.
+        third_look: Of these, whose mirror images are looked at as well; None for all.
         faint_below: An outline whose pixels' mean probability is less isn't clear.
         strange_above: The largest strangeness of a picture that still looks like a T1 brain slice
             (`tumorlens.familiarity`).
@@ -76,7 +77,8 @@ class Judgement(BaseModel):
         ConfidenceBand(word="moderate", from_probability=0.7),
         ConfidenceBand(word="low", from_probability=0.0),
     )
-    second_look: SecondLook | None = None
+    second_look: LookAgain | None = None
+    third_look: LookAgain | None = None
     unsure_margin: Fraction = 0.0
     faint_below: Fraction = 0.0
     strange_above: float | None = None
@@ -95,23 +97,18 @@ class Judgement(BaseModel):
         return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
 
     def unsure_slices(
-        self, tumor_probability: NDArray[np.float32] | None, class_logits: NDArray[np.float32] | None
-    ) -> NDArray[np.bool_] | None:
-        """Which of n slices deserve a second look after the first, (n,); None where all do.
+        self, limits: LookAgain, tumor_probability: NDArray[np.float32], class_logits: NDArray[np.float32]
+    ) -> NDArray[np.bool_]:
+        """Which of n slices deserve another look, (n,).
 
         Args:
-            tumor_probability: (n, rows, columns), or None where nothing outlines.
-            class_logits: (n, 3), or None where nothing names.
+            limits: Below which a slice is unsure.
+            tumor_probability: (n, rows, columns), what was said so far.
+            class_logits: (n, 3), likewise.
         """
-        limits = self.second_look
-        if limits is None:
-            return None
-        unsure = []
-        if tumor_probability is not None:
-            unsure.append([expected_dice(each) < limits.below_dice for each in tumor_probability])
-        if class_logits is not None:
-            unsure.append(self.probabilities(class_logits).max(axis=1) < limits.below_probability)
-        return np.asarray(np.any(unsure, axis=0))
+        outline = np.array([expected_dice(each) < limits.below_dice for each in tumor_probability])
+        name = self.probabilities(class_logits).max(axis=1) < limits.below_probability
+        return np.asarray(outline | name)
 
     def thresholds(self, tumor_probability: NDArray[np.float32]) -> NDArray[np.float32]:
         """From which probability on a pixel is tumor: (n, rows, columns) to a threshold a slice, (n,)."""

@@ -12,7 +12,7 @@ from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.calibrate import calibrate, cross_validation_results
 from tumorlens.evaluate.cross_validation import evaluate_folds, evaluate_members, is_new_to
-from tumorlens.judgement import SecondLook
+from tumorlens.judgement import LookAgain
 from tumorlens.train.cross_validation import cross_validate
 from tumorlens.train.inference import runs_ensemble
 from tumorlens.train.run import Run
@@ -141,6 +141,6 @@ def test_how_a_trained_run_is_used_may_change(
     before = runs[0].best_weights.read_bytes()
     again = cross_validate(joint_recipe(tmp_path, PHASE, FOUR, looks), dataset, folder, report=silent)
     assert again[0].best_weights.read_bytes() == before
-    assert Run(again[0].folder).recipe.analysis.second_look == SecondLook(
+    assert Run(again[0].folder).recipe.analysis.second_look == LookAgain(
         below_dice=0.5, below_probability=0.9
     )

@@ -130,14 +130,15 @@ def test_8_bits_say_nearly_the_same(
         assert largest_difference(told, expected) < 0.2
 
 
-def test_only_decoder_blocks_and_large_pointwise_convolutions_of_the_encoder_get_8_bits() -> None:
+def test_only_blocks_behind_the_encoder_and_large_pointwise_convolutions_of_the_encoder_get_8_bits() -> None:
     weights = {
         "network.decoder.0.block.3.weight": (16, 16, 3, 3),
         "network.decoder.0.attention.skip.weight": (256, 256, 1, 1),
         "network.encoder.blocks.0.conv_pw.weight": (16, 32, 1, 1),
         "network.encoder.blocks.5.conv_pw.weight": (1152, 192, 1, 1),
         "network.encoder.blocks.5.conv_dw.weight": (60_000, 1, 5, 5),
-        "network.type_block.0.weight": (256, 256, 1, 1),
+        "network.type_block.0.weight": (64, 128, 3, 3),
+        "network.type_deep.weight": (256, 256, 1, 1),
     }
     given = [
         helper.make_tensor(name, TensorProto.FLOAT, dims, bytes(4 * math.prod(dims)), raw=True)
@@ -148,4 +149,5 @@ def test_only_decoder_blocks_and_large_pointwise_convolutions_of_the_encoder_get
     assert onnx_graph._fit_for_8_bits(model) == [
         "network.decoder.0.block.3.weight",
         "network.encoder.blocks.5.conv_pw.weight",
+        "network.type_block.0.weight",
     ]

@@ -1,6 +1,7 @@
 """A manifest in words."""
 
 from tumorlens.bundle.manifest import Manifest, Result
+from tumorlens.judgement import LookAgain
 
 
 def describe(manifest: Manifest) -> str:
@@ -38,9 +39,18 @@ def _looks(manifest: Manifest) -> str:
     limits = manifest.judgement.second_look
     if limits is None:
         return "; averaged over both mirror images" if manifest.flip else ""
+    again = f"; looked at again {_where(limits)}"
+    if not manifest.flip:
+        return again
+    third = manifest.judgement.third_look
+    mirrored = ", also mirrored" if third is None or len(manifest.graphs) == 1 else ""
+    return again + mirrored + ("" if mirrored or third is None else f", mirrored {_where(third)}")
+
+
+def _where(limits: LookAgain) -> str:
     return (
-        f"; looked at again{', also mirrored,' if manifest.flip else ''} where a Dice below "
-        f"{limits.below_dice:g} is expected or the type's probability is below {limits.below_probability:.0%}"
+        f"where a Dice below {limits.below_dice:g} is expected or the type's probability is below "
+        f"{limits.below_probability:.0%}"
     )
 
 

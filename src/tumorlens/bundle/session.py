@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from tumorlens.bundle.device import Device, comparison_slices, differ, providers, say_slower, wanted_device
 from tumorlens.bundle.manifest import Graph, Output
 from tumorlens.ensemble import Outputs
 from tumorlens.errors import TumorlensError
@@ -19,7 +20,9 @@ _SILENT = 4  # what is wrong is told in one line, by the error
 
 
 class OnnxModel:
-    """A graph on ONNX Runtime's CPU provider; see `tumorlens.ensemble.Model`. Safe to call from any thread.
+    """A graph on ONNX Runtime; see `tumorlens.ensemble.Model`. Safe to call from any thread.
+
+    On an NVIDIA GPU where there is one that says what the processor says (`tumorlens.bundle.device`).
 
     Args:
         data: The graph's bytes; weights outside of them are refused.
@@ -27,7 +30,8 @@ class OnnxModel:
         size: Width and height of its input in pixels.
 
     Raises:
-        TumorlensError: It isn't an ONNX graph with the input and outputs that the manifest says.
+        TumorlensError: It isn't an ONNX graph with the input and outputs that the manifest says, or there is
+            no such device as was asked for.
     """
 
     def __init__(self, data: bytes, graph: Graph, size: int) -> None:
@@ -36,7 +40,10 @@ class OnnxModel:
         self._lock = threading.Lock()
         self._names = [str(name) for name in graph.outputs]
         self._size = size
+        self._device = Device.CPU
         self._check()
+        if wanted_device() is Device.CUDA:
+            self._move_to_gpu()
 
     @property
     def size(self) -> int:
@@ -56,16 +63,32 @@ class OnnxModel:
         return Outputs(**dict(zip(self._names, given, strict=True)))
 
     def _session(self) -> Any:
-        """The session with as many threads as a call from here should use; made at first use.
+        """The session with as many threads as a call from here should use; made at first use. One on a GPU.
 
         One thread a call, and as many calls as cores, look at a tenth more slices a second than all threads
         for each call; a single call takes half the time on two.
         """
-        threads = threads_for_a_call()
+        threads = threads_for_a_call() if self._device is Device.CPU else 1
         with self._lock:
             if threads not in self._sessions:
-                self._sessions[threads] = _session(self._data, self._file, threads)
+                self._sessions[threads] = _session(self._data, self._file, threads, self._device)
             return self._sessions[threads]
+
+    def _move_to_gpu(self) -> None:
+        """Run on the GPU from now on, if it says there what it says here."""
+        given = {"image": comparison_slices(self._size)}
+        here = dict(zip(self._names, self._session().run(self._names, given), strict=True))
+        try:
+            session = _session(self._data, self._file, 1, Device.CUDA)
+            there = dict(zip(self._names, session.run(self._names, given), strict=True))
+            on_gpu = "CUDAExecutionProvider" in session.get_providers()
+            reason = differ(here, there) if on_gpu else "it can't run: CUDA or cuDNN is missing"
+        except Exception as error:  # a driver that is missing or too old, or too little memory
+            reason = _reason(error)
+        if reason is not None:
+            say_slower(self._file, reason)
+            return
+        self._device, self._sessions = Device.CUDA, {1: session}
 
     def _check(self) -> None:
         """Compare with the manifest what the graph takes and, by trying it out, what it hands out."""
@@ -109,7 +132,7 @@ def _fits(values: NDArray[np.generic], expected: tuple[int | str, ...]) -> bool:
     )
 
 
-def _session(data: bytes, file: str, threads: int) -> Any:
+def _session(data: bytes, file: str, threads: int, device: Device = Device.CPU) -> Any:
     if _OUTSIDE in data:
         raise TumorlensError(f"{file}: expected a graph with all its weights, got one that names other files")
     options = onnxruntime.SessionOptions()
@@ -118,7 +141,7 @@ def _session(data: bytes, file: str, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning starves other calls
     options.add_session_config_entry("session.load_model_format", "ONNX")  # no other is checked as well
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(data, options, providers=providers(device))
     except Exception as error:  # ONNX Runtime's own exceptions share no base but this
         raise TumorlensError(f"{file}: expected a graph for ONNX Runtime, but {_reason(error)}") from error
 

@@ -149,17 +149,17 @@ def _export_graphs(
     exact: list[Model] = []
     for number, run in enumerate(runs, start=1):
         report(f"{run.folder}: exporting, {precision}")
-        data = _graph_bytes(run, precision, prepared, dataset)
+        in_full, stored = _graph_bytes(run, precision, prepared, dataset)
         file = f"model-{number}.onnx"
         graph = Graph(
-            **member(file, data[precision]).model_dump(),
+            **member(file, stored).model_dump(),
             outputs=graph_outputs(run.recipe.task),
-            precision=precision if data[precision] != data[Precision.FP32] else Precision.FP32,
+            precision=precision if stored != in_full else Precision.FP32,
             recipe=run.recipe.model_dump(mode="json"),
         )
         graphs.append(graph)
-        files[file] = data[precision]
-        exact.append(OnnxModel(data[Precision.FP32], graph, size))
+        files[file] = stored
+        exact.append(OnnxModel(in_full, graph, size))
     return _Exported(size, tuple(graphs), files, tuple(exact))
 
 
@@ -200,18 +200,18 @@ def _trained_positions(runs: Sequence[Run], dataset: TumorDataset) -> list[int]:
 
 def _graph_bytes(
     run: Run, precision: Precision, prepared: PreparedSlices, dataset: TumorDataset
-) -> dict[Precision, bytes]:
-    """The graph in 32 bits and in the wanted precision."""
+) -> tuple[bytes, bytes]:
+    """The graph in 32 bits, and in the wanted precision."""
     model = to_onnx(run.load_network(), run.recipe.task, run.recipe.size)
-    data = {Precision.FP32: model.SerializeToString()}
+    in_full = model.SerializeToString()
     if precision is Precision.FP16:
-        data[precision] = in_16_bits(model).SerializeToString()
-    elif precision is Precision.INT8:
+        return in_full, in_16_bits(model).SerializeToString()
+    if precision is Precision.INT8:
         positions = run.split.positions(dataset, Side.TRAIN)
         chosen = np.linspace(0, len(positions) - 1, _CALIBRATION_SLICES).round().astype(int)
         images = (np.asarray(prepared.images[positions[index]]) for index in chosen)
-        data[precision] = in_8_bits(model, images).SerializeToString()
-    return data
+        return in_full, in_8_bits(model, images).SerializeToString()
+    return in_full, in_full
 
 
 def _ask(models: Sequence[Model], prepared: PreparedSlices, slices: list[int]) -> Answers:

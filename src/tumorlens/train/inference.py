@@ -63,8 +63,8 @@ def runs_ensemble(
 
 def analysis_judgement(analysis: AnalysisRecipe, judgement: Judgement | None = None) -> Judgement:
     """A judgement, without calibration by default, that uses the models as a recipe says."""
-    limits = {"lowest_threshold": analysis.lowest_threshold, "second_look": analysis.second_look}
-    return (judgement or Judgement()).model_copy(update=limits)
+    limits = ("lowest_threshold", "second_look", "third_look")
+    return (judgement or Judgement()).model_copy(update={name: getattr(analysis, name) for name in limits})
 
 
 def familiarity_of(run: Run, dataset: TumorDataset) -> Familiarity:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tumorlens.bundle.manifest import Output
 
 OPSET = 20
-_DECODER_BLOCK = re.compile(r"network\.decoder\.\d+\.block\..*weight")
+_BLOCK = re.compile(r"network\.(decoder\.\d+\.block|type_block)\..*weight")
 _ENCODER = "network.encoder."
 _POINTWISE_WEIGHTS = 50_000  # fewer: an encoder's fine levels, which 8 bits harm and hardly speed up
 _STORED_IN_FULL = 1024  # elements; smaller tensors gain nothing from 16 bits
@@ -134,9 +134,9 @@ class _Slices(CalibrationDataReader):  # type: ignore[misc] # onnxruntime ships 
 def in_8_bits(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> onnx.ModelProto:
     """The same graph with most of its work in 8-bit integers, ranges taken from training slices.
 
-    That is the blocks of its decoder and the pointwise convolutions of the encoder's coarse levels, which
-    hold most weights. The rest stays in 32 bits: in 8 bits the first stages of an encoder of depthwise
-    convolutions cost a tenth of Dice, and the head that names some types. Weights are quantised by channel.
+    That is the blocks of its decoder and of the head that names, and the pointwise convolutions of the
+    encoder's coarse levels, which hold most weights. The rest stays in 32 bits: in 8 bits the first stages of
+    an encoder of depthwise convolutions cost a tenth of Dice. Weights are quantised by channel.
 
     Args:
         model: In 32 bits.
@@ -164,7 +164,7 @@ def in_8_bits(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> 
 
 
 def _fit_for_8_bits(model: onnx.ModelProto) -> list[str]:
-    """Names of the convolutions of a decoder's blocks, and of the large pointwise ones of its encoder."""
+    """Names of the convolutions of all blocks behind the encoder, and of its own large pointwise ones."""
     weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
 
     def is_large_and_pointwise(name: str) -> bool:
@@ -175,5 +175,5 @@ def _fit_for_8_bits(model: onnx.ModelProto) -> list[str]:
         node.name
         for node in model.graph.node
         if node.op_type == "Conv"
-        and (_DECODER_BLOCK.fullmatch(node.input[1]) or is_large_and_pointwise(node.input[1]))
+        and (_BLOCK.fullmatch(node.input[1]) or is_large_and_pointwise(node.input[1]))
     ]

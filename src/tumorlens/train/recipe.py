@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from tumorlens.judgement import SecondLook
+from tumorlens.judgement import LookAgain
 from tumorlens.model.encoder import GrayInput
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -244,13 +244,15 @@ class AnalysisRecipe(_Strict):
         flip: Whether each slice is also looked at mirrored left to right, and both averaged.
         lowest_threshold: Where given, each slice's outline has a threshold of its own between this and a
             half, which promises the highest Dice; otherwise it is a half.
-        second_look: Where given, one look at a slice is enough unless it leaves the slice unsure; mirror
-            images and further models are asked only then.
+        second_look: Where given, one look at a slice is enough unless it leaves the slice unsure; further
+            models, and then mirror images, are asked only then.
+        third_look: Where given, mirror images are asked only where all models leave the slice unsure.
     """
 
     flip: bool = False
     lowest_threshold: Annotated[float | None, Field(gt=0, le=0.5)] = None
-    second_look: SecondLook | None = None
+    second_look: LookAgain | None = None
+    third_look: LookAgain | None = None
 
 
 class _Recipe(_Strict):
