@@ -13,6 +13,7 @@ may be, nobody need have thought of it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -100,8 +101,13 @@ class Familiarity:
         return np.minimum(both[: len(features)], both[len(features) :])
 
     def _strangeness(self, features: Array) -> NDArray[np.float64]:
-        near = np.exp(_squared_distances((features - self.mean) @ self.axes, self.centers) / -2)
+        points = (features - self.mean) @ self.axes
+        near = np.exp(_squared_distances(points, self.centers, self._squares) / -2)
         return np.maximum(1 - (near @ self.weights).astype(np.float64), 0)
+
+    @cached_property
+    def _squares(self) -> Array:
+        return np.asarray((self.centers**2).sum(axis=1))
 
     def arrays(self) -> dict[str, Array]:
         """What `from_arrays` needs, to be stored."""
@@ -159,12 +165,15 @@ def _edges(plane: Array) -> Array:
     y[1:-1] = plane[2:] - plane[:-2]
     inverse = 1 / (x * x + y * y + np.float32(1e-12))
     cells = np.empty((_CELLS, _CELLS, _DIRECTIONS), np.float32)
-    starts = np.arange(0, len(plane), len(plane) // _CELLS)
-    for direction in range(_DIRECTIONS):
+    cell_of = np.repeat(np.eye(_CELLS, dtype=np.float32), len(plane) // _CELLS, axis=1)
+    for direction in range(_DIRECTIONS // 2):
         angle = 2 * np.pi * direction / _DIRECTIONS
-        along = np.maximum(np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y, 0)
+        along = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
         narrow = along * along * along * inverse  # the strength times the third power of the cosine
-        cells[..., direction] = np.add.reduceat(np.add.reduceat(narrow, starts, axis=0), starts, axis=1)
+        forward = cell_of @ np.maximum(narrow, 0) @ cell_of.T
+        cells[..., direction] = forward
+        cells[..., direction + _DIRECTIONS // 2] = forward - cell_of @ narrow @ cell_of.T
+    np.maximum(cells, 0, out=cells)  # a difference of sums may fall below by rounding
     cells *= (_CELLS / len(plane)) ** 2
     return np.asarray(np.sqrt(cells / (cells.sum() + np.float32(0.5))).ravel(), np.float32)
 
@@ -230,8 +239,12 @@ def _principal_axes(familiar: Array) -> Array:
     return np.asarray(scale[:, None] * vectors[:, -_AXES:] * whitening, np.float32)
 
 
-def _squared_distances(points: NDArray[np.floating], centers: Array) -> Array:
-    squares = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2 * points @ centers.T
+def _squared_distances(
+    points: NDArray[np.floating], centers: Array, of_centers: Array | None = None
+) -> Array:
+    """Of each point to each center; ``of_centers`` are the centers' own squares, where known."""
+    known = (centers**2).sum(axis=1) if of_centers is None else of_centers
+    squares = (points**2).sum(axis=1)[:, None] + known - 2 * points @ centers.T
     return np.asarray(np.maximum(squares, 0))
 
 
