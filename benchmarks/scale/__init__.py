@@ -1,0 +1,1 @@
+"""What `scale_plan.py` is made of: formulas, a simulation, measurements and tables."""
