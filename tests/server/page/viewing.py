@@ -3,7 +3,7 @@
 import gzip
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +24,7 @@ _KINDS = {".js": "text/javascript", ".css": "text/css", ".html": "text/html; cha
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Viewer</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/viewer/viewer.css"><link rel="stylesheet" href="/page.css">
 <script type="module" src="/page.js"></script></head>
 <body><main id="home"><h1 class="viewer-unseen">Viewer</h1></main></body></html>
@@ -32,20 +33,29 @@ _STYLE = "html, body { margin: 0; height: 100%; } main { height: 100dvh; }"
 _SCRIPT = """
 import { Viewer } from "/viewer/viewer.js";
 const viewer = new Viewer(document.getElementById("home"), { label: "Scan 1" });
-const asked = [];
 const given = [];
+let came = new Set();
+let slices = 0;
 viewer.addEventListener("change", ({ detail }) => given.push(detail));
 async function open(name) {
   const view = await (await fetch(`/scans/${name}`)).json();
+  const own = (came = new Set());
+  slices = view.shape[0];
   const layers = async (n, signal) => {
-    asked.push(n);
     const answer = await fetch(`/scans/${name}/${n}`, { signal });
     if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
-    return answer.arrayBuffer();
+    const bytes = await answer.arrayBuffer();
+    own.add(n);
+    return bytes;
   };
   await viewer.show({ view, layers });
 }
-Object.assign(window, { viewer, asked, given, open, ready: true });
+/** Until all slices are there. */
+async function whole() {
+  while (came.size < slices) await new Promise(requestAnimationFrame);
+  await new Promise(requestAnimationFrame);
+}
+Object.assign(window, { viewer, given, open, whole, ready: true });
 """
 
 
@@ -68,7 +78,7 @@ class Phantom:
     heat: NDArray[np.uint8] | None = None
     probability: NDArray[np.uint8] | None = None
     spacing: tuple[float | None, float | None, float | None] = (None, None, None)
-    more: dict[str, object] = field(default_factory=dict)
+    more: Mapping[str, object] = field(default_factory=dict)
     missing: frozenset[int] = frozenset()
 
     def view(self) -> dict[str, object]:
@@ -91,7 +101,7 @@ class Phantom:
             "outlined": outlined,
             "outlines": self.mask is not None,
             "heatmap": self.heat is not None,
-        } | self.more
+        } | dict(self.more)
 
     def layers(self, index: int) -> bytes:
         nothing = np.zeros(self.pixels.shape[1:], np.uint8)
@@ -122,8 +132,13 @@ def served(scans: dict[str, Phantom]) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Say nothing of a browser that hangs up; of what it misses the browser complains itself."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -1,5 +1,4 @@
 // @ts-check
-/** @import { Model } from "./types.js" */
 /** @import { Api } from "./api.js" */
 import { element, fill } from "./element.js";
 import { modelCard, modelFacts } from "./facts.js";

@@ -1,5 +1,6 @@
 // @ts-check
 /** @import { Analysis, Model, Problem, View } from "./types.js" */
+import { ofTab } from "./storage.js";
 
 /** Where the page lies; it may be below a prefix of a proxy. */
 const BASE = new URL(".", document.baseURI);
@@ -39,7 +40,7 @@ export class Api extends EventTarget {
 
   /** Whether a token was needed. */
   get hasToken() {
-    return sessionStorage.getItem(TOKEN) !== null;
+    return ofTab.get(TOKEN) !== null;
   }
 
   /**
@@ -54,7 +55,7 @@ export class Api extends EventTarget {
 
   /** @returns {Record<string, string>} */
   headers() {
-    const token = sessionStorage.getItem(TOKEN);
+    const token = ofTab.get(TOKEN);
     return token === null ? {} : { Authorization: `Bearer ${token}` };
   }
 
@@ -84,7 +85,7 @@ export class Api extends EventTarget {
   async newToken(refused) {
     if (this.headers().Authorization !== refused) return; // another request has got a new one meanwhile
     this.asking ??= this.askToken().finally(() => (this.asking = null));
-    sessionStorage.setItem(TOKEN, await this.asking);
+    ofTab.set(TOKEN, await this.asking);
   }
 
   /**

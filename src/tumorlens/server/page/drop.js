@@ -2,6 +2,9 @@
 /** @import { Dropped } from "./files.js" */
 import { chosenFolder, folderScans, looseScans } from "./files.js";
 
+/** While something is dragged over the page, browsers say so several times a second; they don't always say its end. */
+const GONE_MS = 1000;
+
 /**
  * Take scans wherever they are dropped on the page, from the clipboard and from file inputs.
  *
@@ -36,29 +39,35 @@ export function acceptScans({ veil, fileInput, folderInput, take }) {
  * @param {(scans: Dropped[]) => void} take
  */
 function acceptDrops(veil, take) {
-  let depth = 0; // entering a child comes before leaving its parent
+  let timer = 0;
   const carriesFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files");
-  const show = (/** @type {number} */ now) => {
-    depth = Math.max(0, now);
-    veil.hidden = depth === 0;
+  const hide = () => {
+    clearTimeout(timer);
+    veil.hidden = true;
+  };
+  const show = () => {
+    hide();
+    veil.hidden = false;
+    timer = window.setTimeout(hide, GONE_MS);
   };
   document.addEventListener("dragenter", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    show(depth + 1);
+    show();
   });
   document.addEventListener("dragleave", (event) => {
-    if (carriesFiles(event)) show(depth - 1);
+    if (event.relatedTarget === null) hide(); // out of the window
   });
   document.addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     if (event.dataTransfer) event.dataTransfer.dropEffect = "copy";
+    show();
   });
   document.addEventListener("drop", async (event) => {
     if (!event.dataTransfer || !carriesFiles(event)) return;
     event.preventDefault();
-    show(0);
+    hide();
     take(await droppedScans(event.dataTransfer));
   });
 }

@@ -1,4 +1,5 @@
 // @ts-check
+import { ofBrowser } from "./storage.js";
 
 const KEPT = "tumorlens.keys";
 
@@ -9,8 +10,8 @@ const KEPT = "tumorlens.keys";
  * @param {HTMLInputElement} toggle Whether they work.
  */
 export function offerKeys(actions, toggle) {
-  toggle.checked = localStorage.getItem(KEPT) !== "off";
-  toggle.addEventListener("change", () => localStorage.setItem(KEPT, toggle.checked ? "on" : "off"));
+  toggle.checked = ofBrowser.get(KEPT) !== "off";
+  toggle.addEventListener("change", () => ofBrowser.set(KEPT, toggle.checked ? "on" : "off"));
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (isTyping(event.target) || document.querySelector("dialog[open]")) return;

@@ -105,7 +105,7 @@ export class List {
     setText(card.state, summary(scan));
     card.item.dataset.state = scan.state;
     const share = shareDone(scan);
-    card.bar.hidden = scan.state === "waiting" || isFinal(/** @type {any} */ (scan.state));
+    card.bar.hidden = scan.state === "waiting" || isFinal(scan.state);
     if (share === null) card.bar.removeAttribute("value");
     else card.bar.value = share;
     if (scan.state === "done" && scan.analysis && !this.drawn.has(scan.analysis.id)) void this.draw(scan, card);
@@ -134,8 +134,17 @@ export class List {
   /** @param {Scan} scan */
   remove(scan) {
     const next = this.work.remove(scan);
-    if (next) this.cards.get(next.key)?.open.focus();
+    if (next) this.focus(next);
     else this.emptied();
+  }
+
+  /**
+   * Put the focus on a scan's card.
+   *
+   * @param {Scan} scan
+   */
+  focus(scan) {
+    this.cards.get(scan.key)?.open.focus();
   }
 }
 

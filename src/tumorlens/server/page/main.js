@@ -32,18 +32,18 @@ const folderInput = byId("folder-input", HTMLInputElement);
 let comparison = null;
 /** @type {Set<string>} Analyses whose result was said. */
 const told = new Set();
+const emptied = () => byId("choose-files").focus();
+const list = new List(byId("list", HTMLOListElement), { scans, work, pictures, emptied });
 
 start();
 
 /** Put the page's parts together. */
 function start() {
-  for (const place of document.querySelectorAll("[data-icon]")) {
-    place.prepend(icon(/** @type {any} */ (/** @type {HTMLElement} */ (place).dataset.icon)));
+  for (const place of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-icon]"))) {
+    place.prepend(icon(/** @type {Parameters<typeof icon>[0]} */ (place.dataset.icon)));
   }
   offerThemes(byId("theme", HTMLButtonElement), byId("dark-colors", HTMLLinkElement));
   watchServer(byId("banner"), api);
-  const emptied = () => byId("choose-files").focus();
-  const list = new List(byId("list", HTMLOListElement), { scans, work, pictures, emptied });
   new Stage({
     picture: byId("picture"),
     message: byId("message"),
@@ -80,12 +80,15 @@ function start() {
  * @param {Dropped[]} dropped
  */
 function take(dropped) {
+  const held = byId("first-look").contains(document.activeElement);
   const [first] = dropped.map(({ name, files }) => {
     const scan = scans.add(name, { files });
     work.start(scan);
     return scan;
   });
-  if (first) scans.select(first);
+  if (!first) return;
+  scans.select(first);
+  if (held) list.focus(first); // what had the focus is hidden now
 }
 
 /** @param {Scan} scan */

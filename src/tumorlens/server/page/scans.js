@@ -1,5 +1,6 @@
 // @ts-check
 /** @import { Analysis, Scan } from "./types.js" */
+import { ofTab } from "./storage.js";
 
 const KEPT = "tumorlens.scans";
 
@@ -119,13 +120,13 @@ export class Scans extends EventTarget {
   keep() {
     const known = this.list.filter((scan) => scan.analysis);
     const kept = known.map((scan) => ({ id: scan.analysis?.id, name: scan.name, selected: scan === this.selected }));
-    sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    ofTab.set(KEPT, JSON.stringify(kept));
   }
 
   /** @returns {{id: string, name: string, selected?: boolean}[]} What `keep` remembered. */
   kept() {
     try {
-      const found = JSON.parse(sessionStorage.getItem(KEPT) ?? "[]");
+      const found = JSON.parse(ofTab.get(KEPT) ?? "[]");
       return Array.isArray(found) ? found.filter((each) => each && typeof each.id === "string") : [];
     } catch {
       return [];

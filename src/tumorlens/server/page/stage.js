@@ -56,7 +56,7 @@ export class Stage {
       this.surface.clear();
       return;
     }
-    const phase = isFinal(/** @type {any} */ (scan.state)) ? scan.state : "underway";
+    const phase = isFinal(scan.state) ? scan.state : "underway";
     const now = `${scan.key} ${phase} ${phase === "underway" ? "" : scan.analysis?.id}`;
     if (now === this.shown) {
       this.progress?.(scan);

@@ -1,4 +1,5 @@
 // @ts-check
+import { ofBrowser } from "./storage.js";
 
 const KEPT = "tumorlens.theme";
 
@@ -13,7 +14,7 @@ const KEPT = "tumorlens.theme";
 export function offerThemes(button, sheet) {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => {
-    const chosen = localStorage.getItem(KEPT);
+    const chosen = ofBrowser.get(KEPT);
     return chosen ? chosen === "dark" : system.matches;
   };
   const apply = () => {
@@ -25,7 +26,7 @@ export function offerThemes(button, sheet) {
     button.title = next;
   };
   button.addEventListener("click", () => {
-    localStorage.setItem(KEPT, isDark() ? "light" : "dark");
+    ofBrowser.set(KEPT, isDark() ? "light" : "dark");
     apply();
   });
   system.addEventListener("change", apply);

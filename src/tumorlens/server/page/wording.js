@@ -1,5 +1,5 @@
 // @ts-check
-/** @import { Confidence, Problem, Result, Scan, Status, Warning } from "./types.js" */
+/** @import { Confidence, Problem, Result, Scan, State, Warning } from "./types.js" */
 import { counted, number, percent, sentence, stopped } from "./format.js";
 
 /**
@@ -97,14 +97,22 @@ export function spoken(name, result) {
   return `${name}: ${parts.filter(Boolean).join(", ")}.`;
 }
 
+/** What the server's sentences hold that says nothing to most people, and what is said instead. */
+const PLAINER = /** @type {[RegExp, string][]} */ ([
+  [/^scan[.\w]*: /, ""], // the upload's neutral name; the page says which scan it is
+  [/(can be decoded) \(.*\)(?=, but )/, "$1"], // the name of a DICOM file's coding
+  [/cannot identify image file '[^']*'/, "it is damaged"],
+  [/File is not a zip file/, "it is damaged"],
+]);
+
 /**
- * The server's sentence, without its neutral name for the upload: the page says which scan it is.
+ * The server's sentence in the page's words.
  *
  * @param {string} detail
  * @returns {string}
  */
 export function toldBy(detail) {
-  return stopped(sentence(detail.replace(/^scan: /, "")));
+  return stopped(sentence(PLAINER.reduce((text, [technical, plain]) => text.replace(technical, plain), detail)));
 }
 
 /** @type {Record<Scan["state"], string>} */
@@ -148,7 +156,7 @@ const FINAL = new Set(["done", "failed", "cancelled", "interrupted"]);
 /**
  * Whether an analysis won't change any more.
  *
- * @param {Status} status
+ * @param {State} status
  * @returns {boolean}
  */
 export function isFinal(status) {

@@ -10,6 +10,7 @@ import { isFinal } from "./wording.js";
 /** Uploads at once; the server's own queue does the rest. */
 const MOST_UPLOADS = 2;
 const RETRY_SECONDS = 2;
+const EMPTY = { title: "Empty", status: 422, detail: "There is nothing in this file. Copy it again from where it came." };
 
 /**
  * Brings scans to the server and follows them there.
@@ -130,6 +131,7 @@ export class Work {
    * @returns {Promise<Analysis | null>} Null if it was stopped.
    */
   async sent(scan, signal) {
+    if (scan.files?.every((file) => file.size === 0)) throw new ProblemError(EMPTY);
     while (!signal.aborted) {
       this.scans.update(scan, { state: "sending", sent: 0, note: "" });
       try {

@@ -1,20 +1,21 @@
+// @ts-check
 /** What gestures and keys do to a viewer. */
 
-import { digitsFor } from "./toolbar.js";
 import { spoken } from "./rulers.js";
 import { Surface } from "./surface.js";
 import * as tools from "./tools.js";
 
 /** @typedef {import("./types.js").Point} Point */
+/** @typedef {import("./tools.js").Drag} Drag */
 
 /**
  * @typedef {import("./tools.js").Desk & {
  *   stage: import("./stage.js").Stage,
  *   toolbar: import("./toolbar.js").Toolbar,
- *   store: import("./store.js").SliceStore | null,
- *   read: (text: string) => void,
+ *   store: import("./store.js").SliceStore,
+ *   readout: import("./readout.js").Readout,
  *   hold: (on: boolean) => void,
- * }} FullDesk read: show a sentence about the pixel under the pointer
+ * }} FullDesk
  */
 
 const TURN = 0.008; // radians a CSS pixel
@@ -24,14 +25,14 @@ const REACH = { mouse: 10, touch: 24 }; // CSS pixels within which a ruler's end
 
 /** @param {FullDesk} desk @param {number} factor */
 export function zoom(desk, factor) {
-  if (desk.state.layout === "surface") desk.stage.surface.zoom(factor);
+  if (desk.state.layout === "surface") desk.stage.surface?.zoom(factor);
   else desk.change({ zoom: desk.state.zoom * factor });
   desk.redraw();
 }
 
 /** @param {FullDesk} desk */
 export function fit(desk) {
-  if (desk.state.layout === "surface") desk.stage.surface.reset();
+  if (desk.state.layout === "surface") desk.stage.surface?.reset();
   else desk.change({ zoom: 1, center: [0.5, 0.5, 0.5] });
   desk.redraw();
 }
@@ -51,17 +52,21 @@ export function removeRuler(desk) {
  */
 export function gesturesOf(desk) {
   return {
-    targetAt: (target) => (desk.store === null ? null : desk.stage.targetAt(target)),
+    targetAt: (target) => (desk.isOpen ? desk.stage.targetAt(target) : null),
     begin: (target, point, how) => begin(desk, target, point, how),
     zoom: (target, point, factor) => {
       if (target instanceof Surface) zoom(desk, factor);
       else tools.zoomAround(desk, target, point, factor);
     },
-    scroll: (target, steps) => desk.change(target.moved(desk.state, target.index(desk.state) + steps)),
+    scroll: (target, steps) => {
+      if (!(target instanceof Surface)) desk.change(target.moved(desk.state, target.index(desk.state) + steps));
+    },
     wheelZooms: (target) => target instanceof Surface || desk.view.shape[0] === 1,
     hover: (target, point) => {
-      if (!(target instanceof Surface)) desk.read(point === null ? "" : valueAt(desk, target, point));
+      if (target instanceof Surface) desk.readout.leave();
+      else desk.readout.point(target, point);
     },
+    leave: () => desk.readout.leave(),
   };
 }
 
@@ -70,23 +75,23 @@ export function gesturesOf(desk) {
  * @returns {import("./keyboard.js").Keys}
  */
 export function keysOf(desk) {
-  const loaded = (act) => (...given) => (desk.store === null ? undefined : act(...given));
   return {
+    isOpen: () => desk.isOpen,
     state: () => desk.state,
-    slices: () => desk.view?.shape[0] ?? 1,
+    slices: () => desk.view.shape[0],
     change: (changes) => desk.change(changes),
-    zoom: loaded((factor) => zoom(desk, factor)),
-    fit: loaded(() => fit(desk)),
+    zoom: (factor) => zoom(desk, factor),
+    fit: () => fit(desk),
     toggle: (name) => desk.change(toggled(desk, name)),
-    keySlice: () => desk.view?.key_slice != null && desk.change({ slice: desk.view.key_slice }),
-    pan: loaded((x, y) => pan(desk, x, y)),
-    turn: loaded((x, y) => {
-      desk.stage.surface.turn(x * KEY_TURN, y * KEY_TURN);
+    keySlice: () => desk.view.key_slice !== null && desk.change({ slice: desk.view.key_slice }),
+    pan: (x, y) => pan(desk, x, y),
+    turn: (x, y) => {
+      desk.stage.surface?.turn(x * KEY_TURN, y * KEY_TURN);
       desk.redraw();
-    }),
+    },
     ruler: {
       chosen: () => desk.rulers.chosen !== null,
-      lay: loaded(() => lay(desk)),
+      lay: () => desk.state.layout !== "surface" && lay(desk),
       nudge: (x, y) => nudge(desk, x, y),
       remove: () => removeRuler(desk),
       leave: () => {
@@ -98,6 +103,13 @@ export function keysOf(desk) {
   };
 }
 
+/**
+ * @param {FullDesk} desk
+ * @param {import("./gestures.js").Target} target
+ * @param {Point} point
+ * @param {import("./gestures.js").How} how
+ * @returns {Drag}
+ */
 function begin(desk, target, point, { pan: panning, touch }) {
   desk.stage.element.focus({ preventScroll: true });
   if (target instanceof Surface) return turning(desk, target, point);
@@ -110,8 +122,10 @@ function begin(desk, target, point, { pan: panning, touch }) {
   return drags[tool](desk, target, point);
 }
 
+/** @param {FullDesk} desk @param {Surface} surface @param {Point} start @returns {Drag} */
 function turning(desk, surface, start) {
   let before = start;
+  /** @param {Point} point */
   const turn = (point) => {
     const scale = TURN / surface.ratio;
     surface.turn((point.x - before.x) * scale, (point.y - before.y) * scale);
@@ -121,10 +135,12 @@ function turning(desk, surface, start) {
   return { move: turn, end: () => undefined, cancel: () => undefined };
 }
 
+/** @param {FullDesk} desk @param {import("./keyboard.js").Toggle} name */
 function toggled({ state, toolbar }, name) {
   return name === "fill" || name === "heat" ? toolbar.toggled(name, state) : { [name]: !state[name] };
 }
 
+/** @param {FullDesk} desk @param {number} x @param {number} y */
 function pan(desk, x, y) {
   const pane = desk.stage.panes[0];
   const middle = pane.middle(desk.state);
@@ -134,7 +150,7 @@ function pan(desk, x, y) {
   desk.change({ center: pane.center(desk.state, moved) });
 }
 
-/** A ruler across the middle of what is seen, or the other end of the chosen one. */
+/** A ruler across the middle of what is seen, or the other end of the chosen one. @param {FullDesk} desk */
 function lay(desk) {
   const { chosen } = desk.rulers;
   if (chosen !== null) {
@@ -144,31 +160,22 @@ function lay(desk) {
     const pane = desk.stage.panes[0];
     const middle = pane.middle(desk.state);
     const half = pane.canvas.width / 8 / pane.placement(desk.state).scaleX;
-    const at = (shift) => inside(pane.plane, { x: middle.x + shift, y: middle.y });
+    const at = (/** @type {number} */ shift) => inside(pane.plane, { x: middle.x + shift, y: middle.y });
     desk.say(spoken(desk.rulers.add(pane.plane, pane.index(desk.state), at(-half), at(half))));
   }
   desk.redraw();
 }
 
+/** @param {FullDesk} desk @param {number} x @param {number} y */
 function nudge(desk, x, y) {
+  if (desk.rulers.chosen === null) return;
   const { ruler, end } = desk.rulers.chosen;
   ruler[end] = inside(ruler.plane, { x: ruler[end].x + x, y: ruler[end].y + y });
   desk.say(spoken(ruler));
   desk.redraw();
 }
 
+/** @param {import("./planes.js").Plane} plane @param {Point} point @returns {Point} */
 function inside({ columns, rows }, { x, y }) {
   return { x: Math.min(Math.max(x, 0), columns), y: Math.min(Math.max(y, 0), rows) };
-}
-
-/** The source's value under the pointer. */
-function valueAt(desk, pane, point) {
-  const voxel = pane.voxelAt(desk.state, point);
-  const section = voxel === null ? undefined : desk.store?.get(voxel[0]);
-  if (section === undefined) return "";
-  const [slice, row, column] = voxel;
-  const { slope, intercept, shape } = desk.view;
-  const value = section.pixels[row * section.columns + column] * slope + intercept;
-  const where = shape[0] > 1 ? `Slice ${slice + 1}, row` : "Row";
-  return `${where} ${row + 1}, column ${column + 1}: ${value.toFixed(digitsFor(desk.view))}`;
 }

@@ -1,4 +1,8 @@
+// @ts-check
 /** The surface's colors, out of the page's CSS custom properties. */
+
+import { canvasOf, penOf } from "./canvas.js";
+import { triple } from "./triple.js";
 
 const FALLBACKS = {
   "--outline": "rgb(230 159 0)",
@@ -11,6 +15,10 @@ const FALLBACKS = {
   "--viewer-text": "rgb(236 239 244)",
   "--viewer-surface": "rgb(0 0 0)",
 };
+
+const HEAT = /** @type {const} */ (["--heat-low", "--heat-middle", "--heat-high"]);
+
+/** @typedef {[number, number, number]} Three of a color: red, green, blue or Oklab's lightness, a, b */
 
 /**
  * @typedef {object} Colors
@@ -29,6 +37,7 @@ const FALLBACKS = {
  */
 export function colorsOf(element) {
   const style = getComputedStyle(element);
+  /** @param {keyof typeof FALLBACKS} name */
   const value = (name) => {
     const own = style.getPropertyValue(name).trim();
     return own !== "" && CSS.supports("color", own) ? own : FALLBACKS[name];
@@ -40,7 +49,7 @@ export function colorsOf(element) {
     crosshair: value("--viewer-crosshair"),
     text: value("--viewer-text"),
     surface: value("--viewer-surface"),
-    heat: scaleOf(["--heat-low", "--heat-middle", "--heat-high"].map((name) => bytesOf(value(name)))),
+    heat: scaleOf(HEAT.map((name) => bytesOf(value(name)))),
   };
 }
 
@@ -48,31 +57,34 @@ export function colorsOf(element) {
  * Red, green and blue (0 to 255) of any CSS color.
  *
  * @param {string} color
- * @returns {number[]}
+ * @returns {Three}
  */
 export function bytesOf(color) {
-  const canvas = document.createElement("canvas");
-  canvas.width = 1;
-  canvas.height = 1;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = penOf(canvasOf(1, 1), { willReadFrequently: true });
   context.fillStyle = color;
   context.fillRect(0, 0, 1, 1);
-  return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
+  return [red, green, blue];
 }
 
-/** Even steps to the eye between the colors: mixed in Oklab (Ottosson 2020). */
+/**
+ * Even steps to the eye between the colors: mixed in Oklab (Ottosson 2020).
+ *
+ * @param {Three[]} stops
+ */
 function scaleOf(stops) {
   const scale = new Uint8Array(3 * 256);
   const points = stops.map(toOklab);
   for (let index = 0; index < 256; index += 1) {
     const at = (index / 255) * (points.length - 1);
     const from = Math.min(Math.floor(at), points.length - 2);
-    const mixed = points[from].map((part, i) => part + (points[from + 1][i] - part) * (at - from));
-    scale.set(fromOklab(mixed), 3 * index);
+    const [before, after] = [points[from], points[from + 1]];
+    scale.set(fromOklab(triple((i) => before[i] + (after[i] - before[i]) * (at - from))), 3 * index);
   }
   return scale;
 }
 
+/** @param {Three} bytes @returns {Three} */
 function toOklab(bytes) {
   const [r, g, b] = bytes.map((byte) => {
     const share = byte / 255;
@@ -88,6 +100,7 @@ function toOklab(bytes) {
   ];
 }
 
+/** @param {Three} color @returns {number[]} 0 to 255 */
 function fromOklab([lightness, a, b]) {
   const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
   const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;

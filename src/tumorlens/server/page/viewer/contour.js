@@ -1,7 +1,11 @@
+// @ts-check
 /**
  * Outlines of masks by marching squares (Lorensen & Cline 1987, in two dimensions), with vertices half way between
  * the middle of a pixel inside and one outside.
  */
+
+/** @typedef {{left: number, right: number, top: number, bottom: number}} Box in whole pixels, inclusive */
+/** @typedef {{next: Int32Array, stride: number, left: number, top: number}} Lines */
 
 // A cell has four pixels as corners: 1 top left, 2 top right, 4 bottom right, 8 bottom left. Its sides, in half
 // pixels from its middle, where lines enter and leave; the inside lies to the right of a line.
@@ -9,6 +13,7 @@ const TOP = [0, -1];
 const RIGHT = [1, 0];
 const BOTTOM = [0, 1];
 const LEFT = [-1, 0];
+/** @type {number[][][][]} */
 const LINES = [
   [], [[TOP, LEFT]], [[RIGHT, TOP]], [[RIGHT, LEFT]],
   [[BOTTOM, RIGHT]], [[TOP, LEFT], [BOTTOM, RIGHT]], [[BOTTOM, TOP]], [[BOTTOM, LEFT]],
@@ -45,7 +50,14 @@ export function pathOf(loops) {
   return path;
 }
 
-/** The columns and rows that a mask touches, null where it is empty. */
+/**
+ * The columns and rows that a mask touches, null where it is empty.
+ *
+ * @param {Uint8Array} mask
+ * @param {number} columns
+ * @param {number} rows
+ * @returns {Box | null}
+ */
 function boxOf(mask, columns, rows) {
   const box = { left: columns, right: -1, top: -1, bottom: -1 };
   for (let row = 0; row < rows; row += 1) {
@@ -63,10 +75,19 @@ function boxOf(mask, columns, rows) {
   return box.top < 0 ? null : box;
 }
 
-/** All lines, as a table from each line's begin to its end on a grid of half pixels. */
+/**
+ * All lines, as a table from each line's begin to its end on a grid of half pixels.
+ *
+ * @param {Uint8Array} mask
+ * @param {number} columns
+ * @param {number} rows
+ * @param {Box} box
+ * @returns {Lines}
+ */
 function linesIn(mask, columns, rows, box) {
   const stride = 2 * (box.right - box.left) + 5;
   const next = new Int32Array(stride * (2 * (box.bottom - box.top) + 5)).fill(-1);
+  /** @param {number} row @param {number} column */
   const at = (row, column) =>
     row >= 0 && row < rows && column >= 0 && column < columns && mask[row * columns + column] !== 0 ? 1 : 0;
   for (let row = box.top; row <= box.bottom + 1; row += 1) {
@@ -83,11 +104,16 @@ function linesIn(mask, columns, rows, box) {
   return { next, stride, left: box.left - 0.5, top: box.top - 0.5 };
 }
 
-/** Lines put end to end; points in the middle of straight runs are left out. */
+/**
+ * Lines put end to end; points in the middle of straight runs are left out.
+ *
+ * @param {Lines} lines
+ */
 function joined({ next, stride, left, top }) {
   const loops = [];
   for (let start = 0; start < next.length; start += 1) {
     if (next[start] < 0) continue;
+    /** @type {number[]} */
     const loop = [];
     let at = start;
     let before = 0;

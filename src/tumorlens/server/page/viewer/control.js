@@ -1,12 +1,14 @@
+// @ts-check
 /** Buttons, sliders and fields of the toolbar. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * @param {string} tag
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
  * @param {string} name class
  * @param {(Node | string)[]} children
- * @returns {HTMLElement}
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, name, children = []) {
   const made = document.createElement(tag);
@@ -33,12 +35,20 @@ export function icon(lines) {
 }
 
 /**
- * @param {{label: string, text?: string, lines?: string, key?: string, press: () => void}} parts label: its name;
- *   text: written on it, hidden where there is little room
+ * @typedef {object} ButtonParts
+ * @property {string} label its name
+ * @property {string} [text] written on it, hidden where there is little room
+ * @property {string} [lines] of its icon
+ * @property {string} [key] that does the same
+ * @property {() => void} press
+ */
+
+/**
+ * @param {ButtonParts} parts
  * @returns {HTMLButtonElement}
  */
 export function button({ label, text, lines, key, press }) {
-  const made = /** @type {HTMLButtonElement} */ (element("button", "viewer-button"));
+  const made = element("button", "viewer-button");
   made.type = "button";
   made.title = key === undefined ? label : `${label} (${key})`;
   made.setAttribute("aria-label", label);
@@ -54,7 +64,7 @@ export function button({ label, text, lines, key, press }) {
  * @returns {HTMLInputElement}
  */
 export function slider({ label, most, step, slide }) {
-  const made = /** @type {HTMLInputElement} */ (element("input", "viewer-range"));
+  const made = element("input", "viewer-range");
   made.type = "range";
   made.min = "0";
   made.max = String(most);
@@ -71,7 +81,7 @@ export function slider({ label, most, step, slide }) {
  * @returns {{row: HTMLElement, field: HTMLInputElement}}
  */
 export function number({ label, name, enter }) {
-  const field = /** @type {HTMLInputElement} */ (element("input", "viewer-number"));
+  const field = element("input", "viewer-number");
   field.type = "number";
   field.step = "any";
   field.setAttribute("aria-label", name);

@@ -1,7 +1,8 @@
+// @ts-check
 /** Where a plane's picture lies on the screen. */
 
 /** @typedef {import("./types.js").Point} Point */
-/** @typedef {import("./types.js").Triple} Triple */
+/** @typedef {import("./types.js").Size} Size */
 /** @typedef {import("./planes.js").Plane} Plane */
 
 export const ZOOM = { least: 0.5, most: 40 };
@@ -31,7 +32,7 @@ export class Placement {
  * A plane's placement: true proportions, whole at zoom 1.
  *
  * @param {Plane} plane
- * @param {{width: number, height: number}} size of the canvas
+ * @param {Size} size of the canvas
  * @param {number} zoom
  * @param {Point} middle the picture's point in the middle of the canvas
  * @returns {Placement}
@@ -73,7 +74,12 @@ export function distance(plane, from, to) {
   return Math.hypot((to.x - from.x) * width, (to.y - from.y) * height);
 }
 
-/** Screen pixels a millimetre with the whole picture on the canvas. */
+/**
+ * Screen pixels a millimetre with the whole picture on the canvas.
+ *
+ * @param {Plane} plane
+ * @param {Size} size
+ */
 function fit(plane, size) {
   return Math.min(size.width / (plane.columns * plane.width), size.height / (plane.rows * plane.height));
 }

@@ -1,20 +1,21 @@
+// @ts-check
 /** Mouse, pen, fingers and wheel on the stage. */
 
 /** @typedef {import("./types.js").Point} Point */
+/** @typedef {import("./tools.js").Drag} Drag */
+/** @typedef {{pan: boolean, touch: boolean}} How */
+
+/** @typedef {import("./pane.js").Pane | import("./surface.js").Surface} Target */
 
 /**
- * @typedef {object} Target a pane or the surface
- * @property {HTMLCanvasElement} canvas
- * @property {number} ratio
- * @property {(event: {clientX: number, clientY: number}) => Point} pointOf
- *
  * @typedef {object} Actions
  * @property {(target: EventTarget | null) => Target | null} targetAt
- * @property {(target: Target, point: Point, how: {pan: boolean, touch: boolean}) => import("./tools.js").Drag} begin
+ * @property {(target: Target, point: Point, how: How) => Drag} begin
  * @property {(target: Target, point: Point, factor: number) => void} zoom
  * @property {(target: Target, steps: number) => void} scroll
  * @property {(target: Target) => boolean} wheelZooms
- * @property {(target: Target, point: Point | null) => void} hover
+ * @property {(target: Target, point: Point) => void} hover
+ * @property {() => void} leave
  */
 
 const STILL = 4; // CSS pixels; a shorter drag is a click
@@ -24,7 +25,7 @@ const LINE = 16;
 export class Gestures {
   /** @type {Map<number, PointerEvent>} */
   #fingers = new Map();
-  /** @type {{target: Target, drag: import("./tools.js").Drag, id: number, start: PointerEvent, moved: boolean} | null} */
+  /** @type {{target: Target, drag: Drag, id: number, start: PointerEvent, moved: boolean} | null} */
   #drag = null;
   #rolled = 0;
   /** Whether the space bar is held: then every drag pans. */
@@ -37,15 +38,15 @@ export class Gestures {
    */
   constructor(stage, actions, signal) {
     this.actions = actions;
-    const on = (name, act, options = {}) => stage.addEventListener(name, act, { signal, ...options });
-    on("pointerdown", (event) => this.#down(event));
-    on("pointermove", (event) => this.#move(event));
-    on("pointerup", (event) => this.#up(event));
-    on("pointercancel", (event) => this.#cancel(event));
-    on("pointerleave", (event) => this.#leave(event));
-    on("wheel", (event) => this.#wheel(event), { passive: false });
+    stage.addEventListener("pointerdown", (event) => this.#down(event), { signal });
+    stage.addEventListener("pointermove", (event) => this.#move(event), { signal });
+    stage.addEventListener("pointerup", (event) => this.#up(event), { signal });
+    stage.addEventListener("pointercancel", (event) => this.#cancel(event), { signal });
+    stage.addEventListener("pointerleave", (event) => this.#leave(event), { signal });
+    stage.addEventListener("wheel", (event) => this.#wheel(event), { signal, passive: false });
   }
 
+  /** @param {PointerEvent} event */
   #down(event) {
     const target = this.actions.targetAt(event.target);
     if (target === null || event.button > 1) return;
@@ -62,6 +63,7 @@ export class Gestures {
     this.#drag = { target, drag, id: event.pointerId, start: event, moved: false };
   }
 
+  /** @param {PointerEvent} event */
   #move(event) {
     const before = this.#fingers.get(event.pointerId);
     const target = this.actions.targetAt(event.target);
@@ -75,29 +77,44 @@ export class Gestures {
     if (drag.moved) drag.drag.move(drag.target.pointOf(event));
   }
 
+  /** @param {PointerEvent} event */
   #up(event) {
-    this.#fingers.delete(event.pointerId);
-    if (this.#drag?.id !== event.pointerId) return;
-    this.#drag.drag.end(this.#drag.moved);
-    this.#drag = null;
+    const drag = this.#lifted(event);
+    drag?.drag.end(drag.moved);
   }
 
+  /** @param {PointerEvent} event */
   #cancel(event) {
-    this.#fingers.delete(event.pointerId);
-    if (this.#drag?.id !== event.pointerId) return;
-    this.#drag.drag.cancel();
+    this.#lifted(event)?.drag.cancel();
+  }
+
+  /** The drag that ends with a pointer. @param {PointerEvent} event */
+  #lifted({ pointerId }) {
+    this.#fingers.delete(pointerId);
+    const drag = this.#drag;
+    if (drag === null || drag.id !== pointerId) return null;
     this.#drag = null;
+    return drag;
   }
 
+  /** A finger leaves whenever it is lifted; what it pointed at is still of interest. @param {PointerEvent} event */
   #leave(event) {
-    const target = this.actions.targetAt(event.target);
-    if (target !== null) this.actions.hover(target, null);
+    if (event.pointerType !== "touch") this.actions.leave();
   }
 
-  /** Two fingers: what lies under them stays under them. */
+  /**
+   * Two fingers: what lies under them stays under them.
+   *
+   * @param {Target} target
+   * @param {PointerEvent} before
+   * @param {PointerEvent} event
+   */
   #pinch(target, before, event) {
     const other = [...this.#fingers.values()].find((finger) => finger.pointerId !== event.pointerId);
+    if (other === undefined) return;
+    /** @param {PointerEvent} finger */
     const apart = (finger) => Math.hypot(finger.clientX - other.clientX, finger.clientY - other.clientY);
+    /** @param {PointerEvent} finger */
     const between = (finger) =>
       target.pointOf({
         clientX: (finger.clientX + other.clientX) / 2,
@@ -109,6 +126,7 @@ export class Gestures {
     if (apart(before) > 0) this.actions.zoom(target, between(event), apart(event) / apart(before));
   }
 
+  /** @param {WheelEvent} event */
   #wheel(event) {
     const target = this.actions.targetAt(event.target);
     if (target === null) return;

@@ -1,23 +1,30 @@
+// @ts-check
 /** Keys on the focused stage. */
 
 /** @typedef {import("./types.js").State} State */
 
 export const KEYS_IN_WORDS =
   "Arrow keys, Page Up, Page Down, Home and End go through the slices; Shift with an arrow key pans. " +
-  "Plus and minus zoom, 0 fits. W window, P pan, R ruler, C crosshair. O outline, F fill, H heatmap, U uncertain edge, " +
-  "K key slice. With the ruler, Enter lays one or changes its end, arrow keys move the end, Delete deletes it.";
+  "Plus and minus zoom, 0 fits; while Space is held, dragging pans. W window, P pan, R ruler, C crosshair. " +
+  "O outline, F fill, H heatmap, U uncertain edge, K key slice. With the ruler, Enter lays one or changes its end, " +
+  "arrow keys move the end, Delete deletes it, Escape leaves it.";
 
+/** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+/** @type {Record<string, import("./types.js").Tool>} */
 const TOOLS = { w: "window", p: "pan", r: "ruler", c: "crosshair" };
 
 /**
+ * @typedef {"outline" | "fill" | "heat" | "uncertain"} Toggle
+ *
  * @typedef {object} Keys what keys do
+ * @property {() => boolean} isOpen whether there is anything to see; the others are asked only then
  * @property {() => State} state
  * @property {() => number} slices
  * @property {(changes: Partial<State>) => void} change
  * @property {(factor: number) => void} zoom
  * @property {() => void} fit
- * @property {(name: "outline" | "fill" | "heat" | "uncertain") => void} toggle
+ * @property {(name: Toggle) => void} toggle
  * @property {() => void} keySlice
  * @property {(x: number, y: number) => void} pan by so many steps
  * @property {(x: number, y: number) => void} turn the surface
@@ -32,10 +39,12 @@ const TOOLS = { w: "window", p: "pan", r: "ruler", c: "crosshair" };
  * @param {AbortSignal} signal ends listening
  */
 export function listen(stage, keys, signal) {
+  /** @param {KeyboardEvent} event */
   const down = (event) => {
-    if (event.target !== stage || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!keys.isOpen() || event.target !== stage || event.ctrlKey || event.metaKey || event.altKey) return;
     if (pressed(event, keys)) event.preventDefault();
   };
+  /** @param {KeyboardEvent} event */
   const up = (event) => {
     if (event.key === " ") keys.hold(false);
   };
@@ -44,11 +53,12 @@ export function listen(stage, keys, signal) {
   stage.addEventListener("blur", () => keys.hold(false), { signal });
 }
 
-/** Whether a key does something here. */
+/** Whether a key does something here. @param {KeyboardEvent} event @param {Keys} keys */
 function pressed(event, keys) {
   return arrow(event, keys) || jump(event, keys) || rulerKey(event, keys) || letter(event, keys);
 }
 
+/** @param {KeyboardEvent} event @param {Keys} keys */
 function arrow({ key, shiftKey }, keys) {
   const step = ARROWS[key];
   if (step === undefined) return false;
@@ -61,15 +71,17 @@ function arrow({ key, shiftKey }, keys) {
   return true;
 }
 
+/** @param {KeyboardEvent} event @param {Keys} keys */
 function jump({ key }, keys) {
   const [last, { slice }] = [keys.slices() - 1, keys.state()];
   const page = Math.max(Math.round(last / 10), 2);
-  const to = { PageUp: slice - page, PageDown: slice + page, Home: 0, End: last }[key];
-  if (to === undefined) return false;
-  keys.change({ slice: to });
+  const places = new Map([["PageUp", slice - page], ["PageDown", slice + page], ["Home", 0], ["End", last]]);
+  if (!places.has(key)) return false;
+  keys.change({ slice: places.get(key) });
   return true;
 }
 
+/** @param {KeyboardEvent} event @param {Keys} keys */
 function rulerKey({ key }, { ruler, state }) {
   if (key === "Enter" && state().tool === "ruler") ruler.lay();
   else if ((key === "Delete" || key === "Backspace") && ruler.chosen()) ruler.remove();
@@ -78,8 +90,10 @@ function rulerKey({ key }, { ruler, state }) {
   return true;
 }
 
+/** @param {KeyboardEvent} event @param {Keys} keys */
 function letter(event, keys) {
   const key = event.key.toLowerCase();
+  /** @type {Record<string, () => void>} */
   const acts = {
     "+": () => keys.zoom(1.25),
     "=": () => keys.zoom(1.25),
@@ -92,8 +106,8 @@ function letter(event, keys) {
     k: () => keys.keySlice(),
     " ": () => keys.hold(true),
   };
-  if (key in TOOLS) keys.change({ tool: TOOLS[key] });
-  else if (key in acts) acts[key]();
+  if (Object.hasOwn(TOOLS, key)) keys.change({ tool: TOOLS[key] });
+  else if (Object.hasOwn(acts, key)) acts[key]();
   else return false;
   return true;
 }

@@ -1,8 +1,11 @@
+// @ts-check
 /** What the server sends of one slice, and sections through the slices that are loaded. */
 
 /** @typedef {import("./types.js").Section} Section */
 /** @typedef {import("./planes.js").Plane} Plane */
+/** @typedef {{length: number, to: number, step: number, from: number, fromStep: number}} Line */
 
+const LAYERS = /** @type {const} */ (["mask", "heat", "probability"]);
 const BYTES = 5; // a pixel: 2 of the picture, 1 each of mask, heat and probability
 
 /** Probabilities (of 255) that leave it open whether a pixel belongs to the tumor: 0.25 to 0.75. */
@@ -22,6 +25,7 @@ export function sectionFrom(buffer, columns, rows) {
   if (buffer.byteLength !== BYTES * count) {
     throw new RangeError(`Expected ${BYTES * count} bytes of a slice, got ${buffer.byteLength}. Load it again.`);
   }
+  /** @param {number} index */
   const layer = (index) => new Uint8Array(buffer, (index + 1) * count, count);
   return {
     columns,
@@ -51,7 +55,9 @@ export function isUncertain(value) {
 export function sectionThrough(plane, index, sliceAt, slices) {
   const { columns, rows } = plane;
   const count = columns * rows;
-  const section = { columns, rows, pixels: new Uint16Array(count), mask: null, heat: null, probability: null };
+  const pixels = new Uint16Array(count);
+  /** @type {Record<typeof LAYERS[number], Uint8Array | null>} */
+  const layers = { mask: null, heat: null, probability: null };
   const present = new Uint8Array(count);
   let missing = false;
   for (let slice = 0; slice < slices; slice += 1) {
@@ -61,17 +67,28 @@ export function sectionThrough(plane, index, sliceAt, slices) {
       continue;
     }
     const line = lineOf(plane, index, slice, source);
-    copyLine(present, line, null, 1);
-    for (const name of ["pixels", "mask", "heat", "probability"]) {
-      if (source[name] === null) continue;
-      section[name] ??= new Uint8Array(count);
-      copyLine(section[name], line, source[name], 0);
+    copyLine(present, line, null);
+    copyLine(pixels, line, source.pixels);
+    for (const name of LAYERS) {
+      const layer = source[name];
+      if (layer === null) continue;
+      const target = layers[name] ?? new Uint8Array(count);
+      layers[name] = target;
+      copyLine(target, line, layer);
     }
   }
-  return { ...section, present: missing ? present : null };
+  return { columns, rows, pixels, ...layers, present: missing ? present : null };
 }
 
-/** Where one slice's line begins and how it steps, in the section and in the slice. */
+/**
+ * Where one slice's line begins and how it steps, in the section and in the slice.
+ *
+ * @param {Plane} plane
+ * @param {number} index
+ * @param {number} slice
+ * @param {Section} source
+ * @returns {Line}
+ */
 function lineOf(plane, index, slice, source) {
   const along = plane.right.axis === 0 ? plane.down : plane.right;
   const over = plane.right.axis === 0 ? plane.right : plane.down;
@@ -89,12 +106,20 @@ function lineOf(plane, index, slice, source) {
   };
 }
 
-function copyLine(target, { length, to, step, from, fromStep }, source, constant) {
-  for (let i = 0; i < length; i += 1) {
-    target[to + i * step] = source === null ? constant : source[from + i * fromStep];
-  }
+/**
+ * @param {Uint8Array | Uint16Array} target
+ * @param {Line} line
+ * @param {Uint8Array | Uint16Array | null} source null for ones
+ */
+function copyLine(target, { length, to, step, from, fromStep }, source) {
+  for (let i = 0; i < length; i += 1) target[to + i * step] = source === null ? 1 : source[from + i * fromStep];
 }
 
+/**
+ * @param {Uint8Array} layer
+ * @param {(value: number) => boolean} counts
+ * @returns {Uint8Array | null} a copy; null where nothing counts
+ */
 function keptIf(layer, counts) {
   for (let i = 0; i < layer.length; i += 1) {
     if (counts(layer[i])) return layer.slice();

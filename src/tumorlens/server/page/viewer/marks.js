@@ -1,3 +1,4 @@
+// @ts-check
 /** What is written onto a plane: sides of the patient, scale, corner text, legend, crosshair, rulers. */
 
 import { lengthOf } from "./rulers.js";
@@ -10,11 +11,31 @@ import { lengthOf } from "./rulers.js";
 const SCALES_MM = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200];
 const HALO = "rgb(0 0 0 / 0.85)";
 
-/** Text with a dark rim, readable on any gray. */
+/**
+ * A line is drawn twice: its dark rim first, then itself.
+ *
+ * @param {string | CanvasGradient | CanvasPattern} style
+ * @param {string} rim
+ * @param {number} wide the rim's width
+ * @param {number} narrow the line's own
+ */
+function twice(style, rim, wide, narrow) {
+  return [{ style: rim, line: wide }, { style, line: narrow }];
+}
+
+/**
+ * Text with a dark rim, readable on any gray.
+ *
+ * @param {Paper} paper
+ * @param {string} text
+ * @param {number} x
+ * @param {number} y
+ * @param {CanvasTextAlign} align
+ * @param {CanvasTextBaseline} baseline
+ */
 function write({ context, ratio }, text, x, y, align, baseline) {
   context.textAlign = align;
   context.textBaseline = baseline;
-  context.lineJoin = "round";
   context.lineWidth = 3 * ratio;
   context.strokeStyle = HALO;
   context.strokeText(text, x, y);
@@ -24,15 +45,18 @@ function write({ context, ratio }, text, x, y, align, baseline) {
 /** @param {Paper} paper @param {string} color @returns {number} the size of a line of text in device pixels */
 export function ready(paper, color) {
   const { context, width, height, ratio } = paper;
-  const size = Math.min(Math.max(Math.min(width, height) / ratio / 48, 12), 22) * ratio;
+  const own = parseFloat(getComputedStyle(context.canvas).fontSize) || 13; // larger where the whole page is
+  const size = Math.min(Math.max(Math.min(width, height) / ratio / 48, 0.92 * own), 22) * ratio;
   context.font = `500 ${size}px system-ui, "DejaVu Sans", sans-serif`;
   context.fillStyle = color;
+  context.lineJoin = "round"; // as if nothing had been drawn before: the same marks at every drawing
+  context.lineCap = "butt";
   return size;
 }
 
 /**
  * @param {Paper} paper
- * @param {{left: string, right: string, top: string, bottom: string} | null} letters
+ * @param {import("./types.js").Letters | null} letters
  * @param {number} size
  */
 export function drawLetters(paper, letters, size) {
@@ -69,8 +93,8 @@ export function drawScale(paper, pixels, size) {
   if (length === undefined) return;
   const [x, y] = [0.6 * size, height - 0.8 * size];
   const tick = 3.5 * ratio;
-  for (const [color, line] of [[HALO, 4 * ratio], [context.fillStyle, 1.5 * ratio]]) {
-    context.strokeStyle = color;
+  for (const { style, line } of twice(context.fillStyle, HALO, 4 * ratio, 1.5 * ratio)) {
+    context.strokeStyle = style;
     context.lineWidth = line;
     context.lineCap = "square";
     context.beginPath();
@@ -131,7 +155,7 @@ export function drawCrosshair(paper, at, color) {
   const { context, width, height, ratio } = paper;
   const gap = 10 * ratio;
   const [x, y] = [Math.floor(at.x) + 0.5, Math.floor(at.y) + 0.5];
-  for (const [style, line] of [["rgb(0 0 0 / 0.5)", 3 * ratio], [color, ratio]]) {
+  for (const { style, line } of twice(color, "rgb(0 0 0 / 0.5)", 3 * ratio, ratio)) {
     context.strokeStyle = style;
     context.lineWidth = line;
     context.beginPath();
@@ -164,11 +188,18 @@ export function drawRulers(paper, rulers, shown, placement, color) {
   }
 }
 
+/**
+ * @param {Paper} paper
+ * @param {Point} from
+ * @param {Point} to
+ * @param {string} color
+ * @param {boolean} chosen
+ */
 function strokeRuler({ context, ratio }, from, to, color, chosen) {
   const length = Math.hypot(to.x - from.x, to.y - from.y) || 1;
   const [nx, ny] = [(-(to.y - from.y) / length) * 5 * ratio, ((to.x - from.x) / length) * 5 * ratio];
   context.lineCap = "butt";
-  for (const [style, line] of [[HALO, 4 * ratio], [color, (chosen ? 2 : 1.5) * ratio]]) {
+  for (const { style, line } of twice(color, HALO, 4 * ratio, (chosen ? 2 : 1.5) * ratio)) {
     context.strokeStyle = style;
     context.lineWidth = line;
     context.beginPath();
@@ -182,8 +213,14 @@ function strokeRuler({ context, ratio }, from, to, color, chosen) {
   }
 }
 
+/**
+ * @param {Paper} paper
+ * @param {{from: Point, to: Point}} ends
+ * @param {import("./rulers.js").End} chosen
+ * @param {string} color
+ */
 function drawEnds({ context, ratio }, ends, chosen, color) {
-  for (const end of ["from", "to"]) {
+  for (const end of /** @type {const} */ (["from", "to"])) {
     context.beginPath();
     context.arc(ends[end].x, ends[end].y, 5 * ratio, 0, 2 * Math.PI);
     context.fillStyle = end === chosen ? color : "rgb(0 0 0 / 0.4)";

@@ -1,3 +1,4 @@
+// @ts-check
 /** Draws a mesh with WebGL2: orthographic, a light beside the eye. */
 
 const VERTEX = `#version 300 es
@@ -32,13 +33,15 @@ void main() {
  */
 export function meshDrawing(canvas) {
   const gl = canvas.getContext("webgl2", { antialias: true, alpha: true });
-  const program = gl === null ? null : linked(gl);
+  if (gl === null) return null;
+  const program = linked(gl);
   return program === null ? null : new MeshDrawing(gl, program);
 }
 
-class MeshDrawing {
+export class MeshDrawing {
   #count = 0;
 
+  /** @param {WebGL2RenderingContext} gl @param {WebGLProgram} program */
   constructor(gl, program) {
     this.gl = gl;
     this.program = program;
@@ -49,7 +52,11 @@ class MeshDrawing {
   load({ places, normals, triangles }) {
     const { gl, program } = this;
     const [forPlaces, forNormals, forTriangles] = this.buffers;
-    for (const [buffer, values, name] of [[forPlaces, places, "place"], [forNormals, normals, "normal"]]) {
+    const attributes = [
+      { buffer: forPlaces, values: places, name: "place" },
+      { buffer: forNormals, values: normals, name: "normal" },
+    ];
+    for (const { buffer, values, name } of attributes) {
       const slot = gl.getAttribLocation(program, name);
       gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
       gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
@@ -70,7 +77,7 @@ class MeshDrawing {
   draw(turn, pixels, radius, color) {
     const { gl, program } = this;
     const { width, height } = gl.canvas;
-    const at = (name) => gl.getUniformLocation(program, name);
+    const at = (/** @type {string} */ name) => gl.getUniformLocation(program, name);
     gl.viewport(0, 0, width, height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
@@ -79,15 +86,21 @@ class MeshDrawing {
     gl.uniformMatrix3fv(at("turn"), true, turn);
     gl.uniform2f(at("scale"), (2 * pixels) / width, (2 * pixels) / height);
     gl.uniform1f(at("depth"), 0.9 / Math.max(radius, 1e-6));
-    gl.uniform3f(at("color"), ...color.map((part) => part / 255));
+    gl.uniform3fv(at("color"), color.map((part) => part / 255));
     gl.drawElements(gl.TRIANGLES, this.#count, gl.UNSIGNED_INT, 0);
   }
 }
 
+/** @param {WebGL2RenderingContext} gl */
 function linked(gl) {
   const program = gl.createProgram();
-  for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+  const sources = [
+    { kind: gl.VERTEX_SHADER, text: VERTEX },
+    { kind: gl.FRAGMENT_SHADER, text: FRAGMENT },
+  ];
+  for (const { kind, text } of sources) {
     const shader = gl.createShader(kind);
+    if (shader === null) return null; // the graphics card was lost
     gl.shaderSource(shader, text);
     gl.compileShader(shader);
     gl.attachShader(program, shader);

@@ -1,14 +1,20 @@
+// @ts-check
 /** One canvas with one plane of the scan. */
 
+import { canvasOf, penOf } from "./canvas.js";
 import { place } from "./geometry.js";
 import { sectionThrough } from "./layers.js";
 import * as marks from "./marks.js";
 import { drawOverlays } from "./overlays.js";
 import { Raster } from "./raster.js";
+import { triple } from "./triple.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").Section} Section */
 /** @typedef {import("./types.js").Point} Point */
+/** @typedef {import("./types.js").Triple} Triple */
+/** @typedef {import("./geometry.js").Placement} Placement */
+/** @typedef {import("./marks.js").Paper} Paper */
 
 /**
  * @typedef {object} Scene what is drawn
@@ -36,9 +42,9 @@ export class Pane {
     this.plane = plane;
     this.view = view;
     this.ratio = 1;
-    this.canvas = document.createElement("canvas");
+    this.canvas = canvasOf(1, 1);
     this.canvas.className = "viewer-pane";
-    this.context = this.canvas.getContext("2d", { alpha: false });
+    this.context = penOf(this.canvas, { alpha: false });
   }
 
   /**
@@ -57,7 +63,7 @@ export class Pane {
     return [state.slice, ...state.cursor][this.plane.normal];
   }
 
-  /** @param {State} state @returns {Partial<State>} the change that moves the plane there */
+  /** @param {State} state @param {number} index @returns {Partial<State>} the change that moves the plane there */
   moved(state, index) {
     if (this.plane.normal === 0) return { slice: index };
     return { cursor: this.plane.normal === 1 ? [index, state.cursor[1]] : [state.cursor[0], index] };
@@ -73,10 +79,17 @@ export class Pane {
     return this.plane.point(state.center.map((share, axis) => share * this.view.shape[axis]));
   }
 
-  /** The state's center for a point in the middle of the canvas. @param {State} state @param {Point} middle */
+  /**
+   * The state's center for a point in the middle of the canvas.
+   *
+   * @param {State} state
+   * @param {Point} middle
+   * @returns {Triple}
+   */
   center(state, middle) {
-    const old = state.center.map((share, axis) => share * this.view.shape[axis]);
-    return this.plane.voxel(middle, old).map((place, axis) => place / this.view.shape[axis]);
+    const { shape } = this.view;
+    const place = this.plane.voxel(middle, triple((axis) => state.center[axis] * shape[axis]));
+    return triple((axis) => place[axis] / shape[axis]);
   }
 
   /** Where a pointer is on the canvas. @param {{clientX: number, clientY: number}} event @returns {Point} */
@@ -93,14 +106,14 @@ export class Pane {
    *
    * @param {State} state
    * @param {Point} point
-   * @returns {import("./types.js").Triple | null}
+   * @returns {Triple | null}
    */
   voxelAt(state, point) {
     const { x, y } = this.placement(state).toPicture(point);
     if (x < 0 || y < 0 || x >= this.plane.columns || y >= this.plane.rows) return null;
     const middle = { x: Math.floor(x) + 0.5, y: Math.floor(y) + 0.5 };
     const voxel = this.plane.voxel(middle, [state.slice, ...state.cursor]);
-    return /** @type {import("./types.js").Triple} */ (voxel.map(Math.floor));
+    return triple((axis) => Math.floor(voxel[axis]));
   }
 
   /** @param {Scene} scene */
@@ -120,24 +133,29 @@ export class Pane {
     this.#marks(paper, scene, placement, section);
   }
 
+  /** @param {Scene} scene */
   #section({ state, store }) {
     const index = this.index(state);
     if (this.plane.stored) return store.get(index);
-    if (this.#kept?.index !== index || this.#kept.version !== store.version) {
-      const section = sectionThrough(this.plane, index, (n) => store.get(n), store.slices);
-      this.#kept = { index, version: store.version, section };
-    }
-    return this.#kept.section;
+    const { version } = store;
+    if (this.#kept?.index === index && this.#kept.version === version) return this.#kept.section;
+    const section = sectionThrough(this.plane, index, (n) => store.get(n), store.slices);
+    this.#kept = { index, version, section };
+    return section;
   }
 
+  /** @param {Placement} placement */
   #picture({ left, top, scaleX, scaleY }) {
     const { canvas, step } = this.#raster;
     this.context.imageSmoothingEnabled = true;
     // Enlarging is bilinear; making smaller needs more than four neighbours, or fine structure flickers.
     this.context.imageSmoothingQuality = Math.min(scaleX, scaleY) * step < 1 ? "medium" : "low";
-    this.context.drawImage(canvas, left, top, canvas.width * step * scaleX, canvas.height * step * scaleY);
+    // Of several pixels the first one is drawn: its middle, not the block's, belongs where it lies.
+    const [x, y] = [left - ((step - 1) / 2) * scaleX, top - ((step - 1) / 2) * scaleY];
+    this.context.drawImage(canvas, x, y, canvas.width * step * scaleX, canvas.height * step * scaleY);
   }
 
+  /** @param {Paper} paper @param {Scene} scene @param {Placement} placement @param {Section | undefined} section */
   #marks(paper, { state, colors, rulers, windowText }, placement, section) {
     const size = marks.ready(paper, colors.text);
     const small = paper.width / paper.ratio < SMALL;
@@ -157,6 +175,7 @@ export class Pane {
     marks.drawRulers(paper, rulers, shown, placement, colors.ruler);
   }
 
+  /** @param {State} state */
   #caption(state) {
     const { plane } = this;
     const name = plane.name === "slice" ? [] : [plane.name[0].toUpperCase() + plane.name.slice(1)];
@@ -166,6 +185,7 @@ export class Pane {
     return [...name, `${what} ${this.index(state) + 1} of ${plane.count}`, ...unknown];
   }
 
+  /** @param {Paper} paper */
   #waiting({ context, width, height }) {
     context.textAlign = "center";
     context.textBaseline = "middle";

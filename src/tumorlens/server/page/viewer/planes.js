@@ -1,25 +1,49 @@
+// @ts-check
 /** The planes that a scan is looked at in, and where their pictures' pixels lie in the scan. */
+
+import { triple } from "./triple.js";
 
 /** @typedef {import("./types.js").View} View */
 /** @typedef {import("./types.js").Triple} Triple */
 /** @typedef {import("./types.js").Point} Point */
 
-/** @typedef {{axis: number, flipped: boolean}} Side an axis of the scan, and whether it counts backwards on screen */
+/** @typedef {import("./types.js").Axis} Axis */
+/** @typedef {import("./types.js").Letters} Letters */
+/** @typedef {{axis: Axis, flipped: boolean}} Side an axis of the scan, and whether it counts backwards on screen */
+/** @typedef {{axis: Axis, sign: number}} Run an axis of the patient (0 L, 1 P, 2 S), -1 where it runs backwards */
 
-const NAMES = ["sagittal", "coronal", "axial"]; // by the patient's axis (L, P, S) that the planes follow on
-// How radiology shows each plane: the patient's axes to the right and downwards, -1 where these run backwards.
+/** By the patient's axis (L, P, S) that the planes follow on. */
+const NAMES = /** @type {const} */ (["sagittal", "coronal", "axial"]);
+/**
+ * How radiology shows each plane: the patient's axes to the right and downwards.
+ *
+ * @type {Record<typeof NAMES[number], {right: Run, down: Run, letters: Letters}>}
+ */
 const SHOWN = {
-  axial: { right: [0, 1], down: [1, 1], letters: { left: "R", right: "L", top: "A", bottom: "P" } },
-  coronal: { right: [0, 1], down: [2, -1], letters: { left: "R", right: "L", top: "S", bottom: "I" } },
-  sagittal: { right: [1, 1], down: [2, -1], letters: { left: "A", right: "P", top: "S", bottom: "I" } },
+  axial: {
+    right: { axis: 0, sign: 1 },
+    down: { axis: 1, sign: 1 },
+    letters: { left: "R", right: "L", top: "A", bottom: "P" },
+  },
+  coronal: {
+    right: { axis: 0, sign: 1 },
+    down: { axis: 2, sign: -1 },
+    letters: { left: "R", right: "L", top: "S", bottom: "I" },
+  },
+  sagittal: {
+    right: { axis: 1, sign: 1 },
+    down: { axis: 2, sign: -1 },
+    letters: { left: "A", right: "P", top: "S", bottom: "I" },
+  },
 };
+/** @type {[Axis, Axis, Axis][]} */
 const ORDERS = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
 /** One plane through the scan: what lies to the right, what downwards, and along what it is moved. */
 export class Plane {
   /**
    * @param {View} view
-   * @param {{name: string, normal: number, right: Side, down: Side, letters: View["directions"]}} parts
+   * @param {{name: string, normal: Axis, right: Side, down: Side, letters: Letters | null}} parts
    */
   constructor(view, { name, normal, right, down, letters }) {
     const sizes = voxelSizes(view);
@@ -66,7 +90,7 @@ export class Plane {
    * @returns {Triple}
    */
   voxel(point, voxel) {
-    const place = /** @type {Triple} */ ([...voxel]);
+    const place = triple((axis) => voxel[axis]);
     place[this.right.axis] = this.right.flipped ? this.columns - point.x : point.x;
     place[this.down.axis] = this.down.flipped ? this.rows - point.y : point.y;
     return place;
@@ -103,37 +127,41 @@ export function voxelSizes(view) {
 }
 
 /**
- * Along which axis of the patient (0 L, 1 P, 2 S) each axis of the scan runs, and whether with or against it.
+ * Along which axis of the patient each axis of the scan runs, and whether with or against it.
  *
  * @param {number[][]} affine
- * @returns {{axis: number, sign: number}[]} for slices, rows, columns
+ * @param {string | null} plane the scan's own, which says along which axis its slices follow on each other
+ * @returns {Run[]} for slices, rows, columns
  */
-export function runsOf(affine) {
+export function runsOf(affine, plane = null) {
   const shares = [0, 1, 2].map((column) => {
     const length = Math.hypot(affine[0][column], affine[1][column], affine[2][column]) || 1;
     return [0, 1, 2].map((row) => affine[row][column] / length);
   });
+  /** @param {number[]} order */
   const fit = (order) => order.reduce((sum, axis, index) => sum + shares[index][axis] ** 2, 0);
-  const best = ORDERS.reduce((a, b) => (fit(b) > fit(a) ? b : a));
+  const named = ORDERS.filter(([axis]) => NAMES[axis] === plane);
+  const best = (named.length > 0 ? named : ORDERS).reduce((a, b) => (fit(b) > fit(a) ? b : a));
   return best.map((axis, index) => ({ axis, sign: shares[index][axis] < 0 ? -1 : 1 }));
 }
 
-/** @param {View} view @param {number} normal 1 (through one row) or 2 (through one column) */
+/** @param {View} view @param {1 | 2} normal through one row or through one column */
 function across(view, normal) {
   if (view.affine === null) {
     return new Plane(view, {
       name: normal === 1 ? "cut along a row" : "cut along a column",
       normal,
-      right: { axis: 3 - normal, flipped: false },
+      right: { axis: normal === 1 ? 2 : 1, flipped: false },
       down: { axis: 0, flipped: false },
       letters: null,
     });
   }
-  const runs = runsOf(view.affine);
+  const runs = runsOf(view.affine, view.plane);
   const name = NAMES[runs[normal].axis];
   const shown = SHOWN[name];
-  const side = ([axis, sign]) => {
-    const index = runs.findIndex((run) => run.axis === axis);
+  /** @param {Run} wanted @returns {Side} */
+  const side = ({ axis, sign }) => {
+    const index = /** @type {Axis} */ (runs.findIndex((run) => run.axis === axis));
     return { axis: index, flipped: runs[index].sign !== sign };
   };
   const letters = view.directions === null ? null : shown.letters;

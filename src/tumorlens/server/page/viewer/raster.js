@@ -1,6 +1,10 @@
+// @ts-check
 /** Turns stored pixels into gray values, with the heatmap over them. */
 
+import { canvasOf, penOf } from "./canvas.js";
+
 /** @typedef {import("./types.js").Section} Section */
+/** @typedef {{columns: number, rows: number}} Sides */
 
 const LEVELS = 65536;
 const LARGEST = 4096; // pixels a side; larger sections are sampled more coarsely, screens hardly show more
@@ -8,9 +12,10 @@ const BLACK = 0xff000000;
 const MISSING = 0xff181410; // 0xAABBGGRR, a slice that isn't loaded yet
 
 /**
- * What each stored value becomes on the screen.
+ * What each stored value becomes on the screen: the function LINEAR_EXACT of DICOM (PS3.3 C.11.2.1.3.2), with the
+ * middle between the window's ends as its center and their distance as its width, rounded to whole grays.
  *
- * @param {{low: number, high: number}} window source values that become black and white
+ * @param {import("./types.js").Window} window
  * @param {number} slope
  * @param {number} intercept
  * @returns {Uint32Array} 65536 colors, 0xAABBGGRR
@@ -46,8 +51,8 @@ export class Raster {
   #made = [];
 
   constructor() {
-    this.canvas = document.createElement("canvas");
-    this.context = this.canvas.getContext("2d");
+    this.canvas = canvasOf(1, 1);
+    this.context = penOf(this.canvas);
     /** Pixels of the section a pixel of the canvas, along each side. */
     this.step = 1;
   }
@@ -58,17 +63,18 @@ export class Raster {
    * @param {ReturnType<typeof heatTable> | null} heats
    */
   update(section, table, heats) {
-    const heat = section.heat === null ? null : heats;
-    const made = [section, table, heat];
+    const { heat, present } = section;
+    const made = [section, table, heat === null ? null : heats];
     if (made.every((part, index) => part === this.#made[index])) return;
     this.#made = made;
     this.#resize(section);
     this.#gray(section, table);
-    if (heat !== null) this.#warm(section, heat);
-    if (section.present !== null) this.#darken(section);
+    if (heat !== null && heats !== null) this.#warm(section, heat, heats);
+    if (present !== null) this.#darken(section, present);
     this.context.putImageData(this.#image, 0, 0);
   }
 
+  /** @param {Sides} sides */
   #resize({ columns, rows }) {
     this.step = Math.max(Math.ceil(columns / LARGEST), Math.ceil(rows / LARGEST));
     const width = Math.ceil(columns / this.step);
@@ -80,6 +86,7 @@ export class Raster {
     this.#words = new Uint32Array(this.#image.data.buffer);
   }
 
+  /** @param {Section} section @param {Uint32Array} table */
   #gray({ pixels, columns, rows }, table) {
     const words = this.#words;
     if (this.step === 1) {
@@ -91,7 +98,8 @@ export class Raster {
     });
   }
 
-  #warm({ heat, columns, rows }, { colors, shares }) {
+  /** @param {Sides} sides @param {Uint8Array} heat @param {ReturnType<typeof heatTable>} heats */
+  #warm({ columns, rows }, heat, { colors, shares }) {
     const bytes = this.#image.data;
     this.#each(columns, rows, (to, from) => {
       const value = heat[from];
@@ -105,12 +113,14 @@ export class Raster {
     });
   }
 
-  #darken({ present, columns, rows }) {
+  /** @param {Sides} sides @param {Uint8Array} present */
+  #darken({ columns, rows }, present) {
     this.#each(columns, rows, (to, from) => {
       if (present[from] === 0) this.#words[to] = MISSING;
     });
   }
 
+  /** @param {number} columns @param {number} rows @param {(to: number, from: number) => void} act */
   #each(columns, rows, act) {
     const { step } = this;
     let to = 0;

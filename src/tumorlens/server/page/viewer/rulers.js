@@ -1,3 +1,4 @@
+// @ts-check
 /** Rulers that a person has laid on slices: their ends, their lengths, which one is chosen. */
 
 import { distance } from "./geometry.js";
@@ -65,6 +66,7 @@ export class Rulers {
         if (Math.hypot(at.x - point.x, at.y - point.y) <= reach) return { ruler, end };
       }
     }
+    /** @param {Ruler} ruler */
     const near = ({ from, to }) => awayFrom(placement.toScreen(from), placement.toScreen(to), point) <= reach / 2;
     const ruler = latestFirst.find(near);
     return ruler === undefined ? null : { ruler, end: null };
@@ -96,7 +98,7 @@ export function spoken(ruler) {
   return `Ruler ${ruler.number}: ${text}`;
 }
 
-/** How far a point is from a stretch. */
+/** How far a point is from a stretch. @param {Point} from @param {Point} to @param {Point} point */
 function awayFrom(from, to, point) {
   const [dx, dy] = [to.x - from.x, to.y - from.y];
   const along = ((point.x - from.x) * dx + (point.y - from.y) * dy) / (dx * dx + dy * dy || 1);

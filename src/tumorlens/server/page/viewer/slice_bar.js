@@ -1,5 +1,7 @@
+// @ts-check
 /** The slider through a volume's slices, with a strip that shows where tumor was found. */
 
+import { penOf } from "./canvas.js";
 import { button, element, slider } from "./control.js";
 
 /** @typedef {import("./types.js").View} View */
@@ -15,7 +17,7 @@ export class SliceBar {
    * @param {(slice: number) => void} go
    */
   constructor(go) {
-    this.strip = /** @type {HTMLCanvasElement} */ (element("canvas", "viewer-strip"));
+    this.strip = element("canvas", "viewer-strip");
     this.strip.setAttribute("aria-hidden", "true");
     this.range = slider({ label: "Slice", most: 0, step: 1, slide: go });
     this.text = element("output", "viewer-slice-text");
@@ -41,7 +43,6 @@ export class SliceBar {
     this.row.hidden = view === null || view.shape[0] === 1;
     this.key.disabled = view?.key_slice == null;
     this.range.max = String(view === null ? 0 : view.shape[0] - 1);
-    this.readout.textContent = "";
     this.#drawStrip();
   }
 
@@ -65,7 +66,7 @@ export class SliceBar {
     this.strip.width = Math.max(Math.round(width), 1);
     this.strip.height = Math.max(Math.round(height), 1);
     if (view === null || view.shape[0] < 2) return;
-    const context = this.strip.getContext("2d");
+    const context = penOf(this.strip);
     context.fillStyle = this.#color;
     const most = Math.max(...view.outlined, 1);
     const step = (width - THUMB * ratio) / (view.shape[0] - 1);

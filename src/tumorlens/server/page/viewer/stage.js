@@ -1,3 +1,4 @@
+// @ts-check
 /** The dark surface with its panes: builds, lays out and draws them. */
 
 import { colorsOf } from "./colors.js";
@@ -11,13 +12,23 @@ import { digitsFor } from "./toolbar.js";
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").View} View */
 
+// Where the browser tells device pixels, a move to another screen counts as a change of size, too.
+/** @type {ResizeObserverOptions} */
+const BOX = {
+  box: "devicePixelContentBoxSize" in ResizeObserverEntry.prototype ? "device-pixel-content-box" : "content-box",
+};
+
 export class Stage {
   /** @type {Pane[]} */
   panes = [];
   /** @type {Surface | null} */
   surface = null;
+  /** @type {View | null} */
+  #view = null;
   #frame = 0;
-  #window = { key: "", table: null };
+  /** @type {{key: string, table: Uint32Array}} */
+  #window = { key: "", table: new Uint32Array(0) };
+  /** @type {{opacity: number, table: ReturnType<typeof heatTable> | null}} */
   #heat = { opacity: -1, table: null };
 
   /**
@@ -35,20 +46,21 @@ export class Stage {
     this.sentence = element("p", "viewer-sentence");
     this.sentence.hidden = true;
     this.element.append(this.frame, this.sentence);
+    this.colors = colorsOf(this.element);
     this.observer = new ResizeObserver((entries) => this.#resized(entries));
   }
 
   /** @param {View | null} view */
   open(view) {
     this.observer.disconnect();
-    this.view = view;
+    this.#view = view;
     this.colors = colorsOf(this.element);
     this.#window.key = "";
     this.#heat.opacity = -1;
     this.panes = view === null ? [] : planesOf(view).map((plane) => new Pane(plane, view));
     this.surface = null;
     this.frame.replaceChildren(...this.panes.map(({ canvas }) => canvas));
-    for (const { canvas } of this.panes) this.observer.observe(canvas);
+    for (const { canvas } of this.panes) this.observer.observe(canvas, BOX);
     this.tell("");
   }
 
@@ -65,8 +77,13 @@ export class Stage {
     this.panes.forEach(({ canvas, plane }) => {
       canvas.hidden = layout === "surface" || (layout === "slice" && !plane.stored);
     });
-    if (layout === "surface") this.#openSurface();
+    if (layout === "surface" && this.surface === null && this.#view !== null) this.#openSurface(this.#view);
     if (this.surface !== null) this.surface.element.hidden = layout !== "surface";
+  }
+
+  /** Whether a ruler's plane is on the screen. @param {import("./rulers.js").Ruler} ruler @param {State} state */
+  shows({ plane, index }, state) {
+    return this.panes.some((pane) => pane.plane === plane && !pane.canvas.hidden && pane.index(state) === index);
   }
 
   /** The pane or surface that a canvas belongs to. @param {EventTarget | null} canvas */
@@ -92,11 +109,13 @@ export class Stage {
    * @param {import("./rulers.js").Rulers} rulers
    */
   paint(state, store, rulers) {
+    const { surface, colors } = this;
+    if (this.#view === null) return;
     if (state.layout === "surface") {
-      this.surface.draw(store, this.colors);
+      surface?.draw(store, colors);
       return;
     }
-    const scene = { state, store, rulers, colors: this.colors, ...this.#tables(state) };
+    const scene = { state, store, rulers, colors, ...this.#tables(state, this.#view) };
     for (const pane of this.panes) {
       if (!pane.canvas.hidden) pane.draw(scene);
     }
@@ -107,25 +126,27 @@ export class Stage {
     this.observer.disconnect();
   }
 
-  #tables({ window: { low, high }, heat }) {
-    const { slope, intercept } = this.view;
+  /** @param {State} state @param {View} view */
+  #tables({ window: { low, high }, heat }, view) {
+    const { slope, intercept } = view;
     const key = `${low} ${high}`;
     if (this.#window.key !== key) this.#window = { key, table: windowTable({ low, high }, slope, intercept) };
     if (this.#heat.opacity !== heat) {
       this.#heat = { opacity: heat, table: heat > 0 ? heatTable(this.colors.heat, heat) : null };
     }
-    const digits = digitsFor(this.view);
+    const digits = digitsFor(view);
     const windowText = `W ${(high - low).toFixed(digits)}  L ${((low + high) / 2).toFixed(digits)}`;
     return { table: this.#window.table, heats: this.#heat.table, windowText };
   }
 
-  #openSurface() {
-    if (this.surface !== null) return;
-    this.surface = new Surface(this.view);
+  /** @param {View} view */
+  #openSurface(view) {
+    this.surface = new Surface(view);
     this.frame.append(this.surface.element);
-    this.observer.observe(this.surface.canvas);
+    this.observer.observe(this.surface.canvas, BOX);
   }
 
+  /** @param {ResizeObserverEntry[]} entries */
   #resized(entries) {
     for (const entry of entries) {
       const target = this.targetAt(entry.target);
@@ -136,11 +157,22 @@ export class Stage {
   }
 }
 
-/** Width and height in device pixels, exact where the browser says them, and device pixels a CSS pixel. */
+/**
+ * Width and height in device pixels, exact where the browser says them, and device pixels a CSS pixel.
+ *
+ * @param {ResizeObserverEntry} entry
+ * @returns {[number, number, number]}
+ */
 function deviceSize({ devicePixelContentBoxSize: exact, contentRect }) {
   const ratio = window.devicePixelRatio;
-  if (exact === undefined) {
-    return [Math.round(contentRect.width * ratio), Math.round(contentRect.height * ratio), ratio];
-  }
-  return [exact[0].inlineSize, exact[0].blockSize, ratio];
+  const [width, height] = [Math.round(contentRect.width * ratio), Math.round(contentRect.height * ratio)];
+  const said = exact?.[0];
+  // A browser that only plays another screen tells its own screen's pixels.
+  const isOfThisScreen = said !== undefined && near(said.inlineSize, width) && near(said.blockSize, height);
+  return isOfThisScreen ? [said.inlineSize, said.blockSize, ratio] : [width, height, ratio];
+}
+
+/** @param {number} said @param {number} expected */
+function near(said, expected) {
+  return Math.abs(said - expected) <= 1;
 }

@@ -1,12 +1,16 @@
+// @ts-check
 /** What a person has chosen, kept within what the scan allows. */
 
 import { ZOOM } from "./geometry.js";
 import { MOST_VOXELS } from "./store.js";
+import { triple } from "./triple.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").View} View */
 
+/** @type {readonly import("./types.js").Tool[]} */
 export const TOOLS = ["window", "pan", "ruler", "crosshair"];
+/** @type {readonly import("./types.js").Layout[]} */
 export const LAYOUTS = ["slice", "planes", "surface"];
 
 /** @type {State} */
@@ -70,34 +74,48 @@ export function obstacle(layout, view) {
  */
 export function changed(state, changes, view) {
   const next = { ...state };
-  for (const name of ["outline", "uncertain"]) {
-    if (typeof changes[name] === "boolean") next[name] = changes[name];
+  const { tool, window, center } = changes;
+  for (const name of /** @type {const} */ (["outline", "uncertain"])) {
+    const value = changes[name];
+    if (typeof value === "boolean") next[name] = value;
   }
-  for (const name of ["fill", "heat"]) next[name] = within(changes[name], 0, 1, state[name]);
+  for (const name of /** @type {const} */ (["fill", "heat"])) next[name] = within(changes[name], 0, 1, state[name]);
   next.zoom = within(changes.zoom, ZOOM.least, ZOOM.most, state.zoom);
-  next.center = each(changes.center, state.center, () => [0, 1]);
-  if (TOOLS.includes(changes.tool)) next.tool = changes.tool;
-  if (isWindow(changes.window)) next.window = { low: changes.window.low, high: changes.window.high };
+  if (Array.isArray(center)) next.center = triple((axis) => within(center[axis], 0, 1, state.center[axis]));
+  if (tool !== undefined && TOOLS.includes(tool)) next.tool = tool;
+  if (window !== undefined && isWindow(window)) next.window = { low: window.low, high: window.high };
   return view === null ? next : withinScan(next, changes, view);
 }
 
-function withinScan(next, changes, view) {
+/** @param {State} next is changed @param {Partial<State>} changes @param {View} view */
+function withinScan(next, { slice, cursor, layout }, view) {
   const [slices, rows, columns] = view.shape;
-  next.slice = Math.round(within(changes.slice, 0, slices - 1, next.slice));
-  next.cursor = each(changes.cursor, next.cursor, (index) => [0, [rows, columns][index] - 1]).map(Math.floor);
-  if (LAYOUTS.includes(changes.layout) && obstacle(changes.layout, view) === null) next.layout = changes.layout;
+  next.slice = Math.round(within(slice, 0, slices - 1, next.slice));
+  if (Array.isArray(cursor)) {
+    const row = Math.floor(within(cursor[0], 0, rows - 1, next.cursor[0]));
+    next.cursor = [row, Math.floor(within(cursor[1], 0, columns - 1, next.cursor[1]))];
+  }
+  if (layout !== undefined && LAYOUTS.includes(layout) && obstacle(layout, view) === null) next.layout = layout;
   return next;
 }
 
+/**
+ * @param {unknown} value
+ * @param {number} least
+ * @param {number} most
+ * @param {number} otherwise where the value is no finite number
+ */
 function within(value, least, most, otherwise) {
-  return Number.isFinite(value) ? Math.min(Math.max(value, least), most) : otherwise;
+  return isFinite(value) ? Math.min(Math.max(value, least), most) : otherwise;
 }
 
-function each(values, otherwise, limits) {
-  if (!Array.isArray(values) || values.length !== otherwise.length) return otherwise;
-  return values.map((value, index) => within(value, ...limits(index), otherwise[index]));
-}
-
+/** @param {Partial<import("./types.js").Window> | null} window @returns {window is import("./types.js").Window} */
 function isWindow(window) {
-  return Number.isFinite(window?.low) && Number.isFinite(window?.high) && window.high > window.low;
+  const [low, high] = [window?.low, window?.high];
+  return isFinite(low) && isFinite(high) && high > low;
+}
+
+/** @param {unknown} value @returns {value is number} */
+function isFinite(value) {
+  return typeof value === "number" && Number.isFinite(value);
 }

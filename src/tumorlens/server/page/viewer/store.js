@@ -1,9 +1,11 @@
+// @ts-check
 /** Loads a scan's slices, the nearest first, and keeps as many as there is room for. */
 
 import { sectionFrom } from "./layers.js";
 
 /** @typedef {import("./types.js").Section} Section */
 /** @typedef {import("./types.js").View} View */
+/** @typedef {(n: number) => boolean} Wanted */
 
 const AT_ONCE = 4;
 const ROOM = 100e6; // voxels that are kept where only the slices near the one shown are needed
@@ -19,7 +21,8 @@ export class SliceStore extends EventTarget {
   #running = new Map();
   /** @type {Set<number>} */
   #failed = new Set();
-  #aim = { near: 0, wanted: (n) => n === 0, all: false };
+  /** @type {{near: number, all: boolean, wanted: Wanted}} */
+  #aim = { near: 0, all: false, wanted: (n) => n === 0 };
   #closed = false;
 
   /**
@@ -28,7 +31,10 @@ export class SliceStore extends EventTarget {
    */
   constructor(view, layers) {
     super();
-    [this.slices, this.rows, this.columns] = view.shape;
+    const [slices, rows, columns] = view.shape;
+    this.slices = slices;
+    this.rows = rows;
+    this.columns = columns;
     this.layers = layers;
     /** Counts what was loaded or dropped, so that what depends on it knows when it is stale. */
     this.version = 0;
@@ -39,7 +45,7 @@ export class SliceStore extends EventTarget {
     return this.#loaded.get(n);
   }
 
-  /** How many of the slices that are wanted are still missing. */
+  /** How many of the slices that are wanted are still missing. @param {Wanted} wanted */
   missing(wanted = this.#aim.wanted) {
     let count = 0;
     for (let n = 0; n < this.slices; n += 1) count += wanted(n) && !this.#loaded.has(n) ? 1 : 0;
@@ -50,7 +56,7 @@ export class SliceStore extends EventTarget {
    * Say which slice is looked at and which others are wanted.
    *
    * @param {number} near
-   * @param {((n: number) => boolean) | null} wanted null: as many around it as there is room for
+   * @param {Wanted | null} wanted null: as many around it as there is room for
    */
   aim(near, wanted = null) {
     const reach = this.#reach();
@@ -100,11 +106,13 @@ export class SliceStore extends EventTarget {
     return null;
   }
 
+  /** @param {number} n */
   #isNeeded(n) {
     if (this.#loaded.has(n) || this.#running.has(n) || this.#failed.has(n)) return false;
     return n === this.#aim.near || this.#aim.wanted(n);
   }
 
+  /** @param {number} n */
   async #load(n) {
     const controller = new AbortController();
     this.#running.set(n, controller);
@@ -122,6 +130,7 @@ export class SliceStore extends EventTarget {
     }
   }
 
+  /** @param {number} n @param {Section} section */
   #keep(n, section) {
     this.#loaded.set(n, section);
     this.version += 1;

@@ -1,3 +1,4 @@
+// @ts-check
 /** The viewer's own toolbar: tools, zoom, layouts, what is drawn over the slice, window and presets. */
 
 import { button, element, group, number, slider } from "./control.js";
@@ -24,12 +25,15 @@ const LINES = {
   surface: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5l8-4.5M12 12v9",
   display: "M4 7h9M17 7h3M4 17h3M11 17h9M13 7a2 2 0 1 0 4 0a2 2 0 1 0-4 0M7 17a2 2 0 1 0 4 0a2 2 0 1 0-4 0",
 };
-const TOOLS = [
+const TOOLS = /** @type {const} */ ([
   ["window", "Window and level", "Window", "W"],
   ["pan", "Pan", "Pan", "P"],
   ["ruler", "Ruler", "Ruler", "R"],
   ["crosshair", "Crosshair", "Crosshair", "C"],
-];
+]);
+const LAYOUT_TEXTS = { slice: "Slice", planes: "Planes", surface: "Surface" };
+
+/** @typedef {"fill" | "heat"} Shade */
 
 /**
  * @typedef {object} Commands
@@ -42,9 +46,15 @@ const TOOLS = [
 export class Toolbar {
   /** @type {View | null} */
   #view = null;
+  /** @type {Record<Shade, number>} */
   #last = { ...USUAL };
   /** @type {Record<string, HTMLButtonElement>} */
   #buttons = {};
+  /** @type {Record<Shade, HTMLInputElement>} */
+  #sliders;
+  #presets = element("select", "viewer-select");
+  #width = number({ label: "W", name: "Window width", enter: () => this.#enterWindow() });
+  #level = number({ label: "L", name: "Window level", enter: () => this.#enterWindow() });
 
   /**
    * @param {string} label
@@ -52,10 +62,15 @@ export class Toolbar {
    */
   constructor(label, commands) {
     this.commands = commands;
+    this.layouts = this.#layouts();
+    this.#sliders = {
+      fill: this.#slider("fill", "Opacity of the fill"),
+      heat: this.#slider("heat", "Opacity of the heatmap"),
+    };
     this.element = element("div", "viewer-toolbar", [
       this.#tools(),
       this.#zoom(),
-      this.#layouts(),
+      this.layouts,
       this.#display(),
       this.#overlays(),
       this.#window(),
@@ -72,13 +87,12 @@ export class Toolbar {
     for (const layout of LAYOUTS) {
       const sentence = view === null ? null : obstacle(layout, view);
       this.#buttons[layout].disabled = sentence !== null;
-      if (sentence !== null) this.#buttons[layout].title = sentence;
+      this.#buttons[layout].title = sentence ?? LAYOUT_TEXTS[layout];
     }
     this.#fillPresets();
-    this.#enable(this.#buttons.outline, view?.outlines);
-    this.#enable(this.#buttons.fill, view?.outlines, this.fill);
-    this.#enable(this.#buttons.uncertain, view?.outlines);
-    this.#enable(this.#buttons.heat, view?.heatmap, this.heat);
+    const { outline, fill, uncertain, heat } = this.#buttons;
+    for (const control of [outline, fill, this.#sliders.fill, uncertain]) control.disabled = view?.outlines === false;
+    for (const control of [heat, this.#sliders.heat]) control.disabled = view?.heatmap === false;
   }
 
   /**
@@ -90,17 +104,17 @@ export class Toolbar {
     for (const layout of LAYOUTS) press(this.#buttons[layout], state.layout === layout);
     press(this.#buttons.outline, state.outline);
     press(this.#buttons.uncertain, state.uncertain);
-    for (const name of ["fill", "heat"]) {
+    for (const name of /** @type {const} */ (["fill", "heat"])) {
       press(this.#buttons[name], state[name] > 0);
       if (state[name] > 0) this.#last[name] = state[name];
-      this[name].value = String(Math.round(100 * state[name]));
-      this[name].setAttribute("aria-valuetext", `${Math.round(100 * state[name])} %`);
+      this.#sliders[name].value = String(Math.round(100 * state[name]));
+      this.#sliders[name].setAttribute("aria-valuetext", `${Math.round(100 * state[name])} %`);
     }
     this.#buttons.remove.disabled = !rulerChosen;
     this.#showWindow(state.window);
   }
 
-  /** Switch fill or heatmap on or off. @param {"fill" | "heat"} name @param {State} state */
+  /** Switch fill or heatmap on or off. @param {Shade} name @param {State} state */
   toggled(name, state) {
     return { [name]: state[name] > 0 ? 0 : this.#last[name] };
   }
@@ -125,16 +139,17 @@ export class Toolbar {
   }
 
   #layouts() {
-    const texts = { slice: "Slice", planes: "Planes", surface: "Surface" };
-    this.layouts = group(
-      "Layout",
-      "viewer-layouts",
-      LAYOUTS.map((layout) => {
-        const press = () => this.commands.change({ layout });
-        return this.#button(layout, { label: texts[layout], text: texts[layout], lines: LINES[layout], press });
-      }),
-    );
-    return this.layouts;
+    const made = LAYOUTS.map((layout) => {
+      const [text, press] = [LAYOUT_TEXTS[layout], () => this.commands.change({ layout })];
+      return this.#button(layout, { label: text, text, lines: LINES[layout], press });
+    });
+    return group("Layout", "viewer-layouts", made);
+  }
+
+  /** @param {Shade} name @param {string} label */
+  #slider(name, label) {
+    const slide = (/** @type {number} */ value) => this.commands.change({ [name]: value / 100 });
+    return slider({ label, most: 100, step: 5, slide });
   }
 
   /** Where there is little room, the rest of the toolbar is behind this button. */
@@ -151,89 +166,86 @@ export class Toolbar {
 
   #overlays() {
     const { change } = this.commands;
-    const flip = (name) => change({ [name]: this.#buttons[name].getAttribute("aria-pressed") !== "true" });
-    const share = (name) => () =>
-      change({ [name]: this.#buttons[name].getAttribute("aria-pressed") === "true" ? 0 : this.#last[name] });
-    const range = (name, label) =>
-      slider({ label, most: 100, step: 5, slide: (value) => change({ [name]: value / 100 }) });
-    this.fill = range("fill", "Opacity of the fill");
-    this.heat = range("heat", "Opacity of the heatmap");
-    const made = (name, label, text, key, press) => this.#button(name, { label, text, key, press });
+    const isOn = (/** @type {string} */ name) => this.#buttons[name].getAttribute("aria-pressed") === "true";
+    const flip = (/** @type {"outline" | "uncertain"} */ name) => () => change({ [name]: !isOn(name) });
+    const shade = (/** @type {Shade} */ name) => () => change({ [name]: isOn(name) ? 0 : this.#last[name] });
+    const doubt = "Uncertain edge: tumor with a probability between 25 % and 75 %";
     return group("Over the slice", "viewer-overlays viewer-more", [
-      made("outline", "Outline", "Outline", "O", () => flip("outline")),
-      made("fill", "Fill", "Fill", "F", share("fill")),
-      this.fill,
-      made("heat", "Heatmap", "Heatmap", "H", share("heat")),
-      this.heat,
-      made("uncertain", "Uncertain edge: tumor with a probability between 25 % and 75 %", "Uncertain", "U", () =>
-        flip("uncertain"),
-      ),
+      this.#button("outline", { label: "Outline", text: "Outline", key: "O", press: flip("outline") }),
+      this.#button("fill", { label: "Fill", text: "Fill", key: "F", press: shade("fill") }),
+      this.#sliders.fill,
+      this.#button("heat", { label: "Heatmap", text: "Heatmap", key: "H", press: shade("heat") }),
+      this.#sliders.heat,
+      this.#button("uncertain", { label: doubt, text: "Uncertain", key: "U", press: flip("uncertain") }),
     ]);
   }
 
   #window() {
-    this.presets = /** @type {HTMLSelectElement} */ (element("select", "viewer-select"));
-    this.presets.setAttribute("aria-label", "Window preset");
-    this.presets.addEventListener("change", () => {
-      const preset = this.#view?.presets[Number(this.presets.value)];
+    const presets = this.#presets;
+    presets.setAttribute("aria-label", "Window preset");
+    presets.addEventListener("change", () => {
+      const preset = this.#view?.presets[Number(presets.value)];
       if (preset !== undefined) this.commands.change({ window: { low: preset.low, high: preset.high } });
     });
-    const enter = () => this.#enterWindow();
-    this.width = number({ label: "W", name: "Window width", enter });
-    this.level = number({ label: "L", name: "Window level", enter });
     const reset = button({
       label: "Reset the window",
       text: "Reset",
       press: () => this.#view !== null && this.commands.change({ window: this.#view.window }),
     });
     reset.classList.add("viewer-worded");
-    return group("Window", "viewer-window viewer-more", [this.presets, this.width.row, this.level.row, reset]);
+    return group("Window", "viewer-window viewer-more", [presets, this.#width.row, this.#level.row, reset]);
   }
 
   #enterWindow() {
-    const [width, level] = [this.width.field.valueAsNumber, this.level.field.valueAsNumber];
+    const [width, level] = [this.#width.field.valueAsNumber, this.#level.field.valueAsNumber];
     if (this.#view === null || !Number.isFinite(width) || !Number.isFinite(level)) return;
     const half = Math.max(width, leastWidth(this.#view)) / 2;
     this.commands.change({ window: { low: level - half, high: level + half } });
   }
 
+  /** @param {import("./types.js").Window} window */
   #showWindow({ low, high }) {
     const digits = digitsFor(this.#view);
-    for (const [{ field }, value] of [[this.width, high - low], [this.level, (low + high) / 2]]) {
-      if (field !== document.activeElement || field.valueAsNumber !== value) field.value = value.toFixed(digits);
-    }
+    showNumber(this.#width.field, high - low, digits);
+    showNumber(this.#level.field, (low + high) / 2, digits);
     const presets = this.#view?.presets ?? [];
-    const near = (a, b) => Math.abs(a - b) < 1e-6 * Math.max(Math.abs(a), Math.abs(b), 1);
     const index = presets.findIndex((preset) => near(preset.low, low) && near(preset.high, high));
-    this.presets.value = index < 0 ? "own" : String(index);
+    this.#presets.value = index < 0 ? "own" : String(index);
   }
 
   #fillPresets() {
     const names = this.#view?.presets.map(({ name }) => name) ?? [];
-    const option = (text, value) => new Option(text, value);
-    const own = option("Own window", "own");
+    const own = new Option("Own window", "own");
     own.hidden = true;
-    this.presets.replaceChildren(own, ...names.map((name, index) => option(name, String(index))));
+    this.#presets.replaceChildren(own, ...names.map((name, index) => new Option(name, String(index))));
   }
 
+  /** @param {string} name @param {import("./control.js").ButtonParts} parts */
   #button(name, parts) {
     this.#buttons[name] = button(parts);
     if (parts.lines === undefined) this.#buttons[name].classList.add("viewer-worded");
     return this.#buttons[name];
-  }
-
-  #enable(...controls) {
-    const [first, wanted, ...others] = controls;
-    for (const control of [first, ...others]) control.disabled = wanted === false;
   }
 }
 
 /** Decimals that a scan's values are written with. @param {View | null} view */
 export function digitsFor(view) {
   const width = view === null ? 1 : view.window.high - view.window.low;
+  if (width <= 0) return 0; // the scan is the same everywhere
   return Math.min(Math.max(2 - Math.floor(Math.log10(width)), 0), 8);
 }
 
+/** @param {HTMLInputElement} field @param {number} value @param {number} digits */
+function showNumber(field, value, digits) {
+  if (field !== document.activeElement || field.valueAsNumber !== value) field.value = value.toFixed(digits);
+}
+
+/** @param {number} a @param {number} b */
+function near(a, b) {
+  return Math.abs(a - b) < 1e-6 * Math.max(Math.abs(a), Math.abs(b), 1);
+}
+
+/** @param {HTMLElement} made @param {boolean} on */
 function press(made, on) {
   made.setAttribute("aria-pressed", String(on));
 }

@@ -1,3 +1,4 @@
+// @ts-check
 /** What dragging does: each tool begins a drag, which is then moved, ended or given up. */
 
 import { middleAround } from "./geometry.js";
@@ -5,10 +6,12 @@ import { Rulers, spoken } from "./rulers.js";
 
 /** @typedef {import("./types.js").Point} Point */
 /** @typedef {import("./pane.js").Pane} Pane */
+/** @typedef {import("./rulers.js").Ruler} Ruler */
 
 /**
  * @typedef {object} Desk what tools work on
  * @property {import("./types.js").State} state
+ * @property {boolean} isOpen whether a scan is; without one there is no view
  * @property {import("./types.js").View} view
  * @property {Rulers} rulers
  * @property {(changes: Partial<import("./types.js").State>) => void} change
@@ -139,7 +142,13 @@ export function zoomAround(desk, pane, point, factor) {
   desk.change({ center: pane.center(state, middleAround(pane.middle(state), fixed, ratio)) });
 }
 
-/** Bring the planes to cross at a point. Other than in the linked planes a click leaves everything as it is. */
+/**
+ * Bring the planes to cross at a point. Other than in the linked planes a click leaves everything as it is.
+ *
+ * @param {Desk} desk
+ * @param {Pane} pane
+ * @param {Point} point
+ */
 function setCursor(desk, pane, point, always = false) {
   if (!always && desk.state.layout !== "planes") return;
   const voxel = pane.voxelAt(desk.state, point);
@@ -148,11 +157,13 @@ function setCursor(desk, pane, point, always = false) {
   desk.change({ slice, cursor: [row, column] });
 }
 
+/** @param {Ruler} ruler @param {{from: Point, to: Point}} before @param {Point} by */
 function shift(ruler, before, { x, y }) {
   ruler.from = { x: before.from.x + x, y: before.from.y + y };
   ruler.to = { x: before.to.x + x, y: before.to.y + y };
 }
 
+/** @param {Pane} pane @param {Point} point @returns {Point} */
 function within({ plane }, { x, y }) {
   return { x: Math.min(Math.max(x, 0), plane.columns), y: Math.min(Math.max(y, 0), plane.rows) };
 }

@@ -1,9 +1,11 @@
+// @ts-check
 /** The viewing surface for a scan's slices: what the rest of the page uses. */
 
 import { fit, gesturesOf, keysOf, removeRuler, zoom } from "./actions.js";
 import { element } from "./control.js";
 import { Gestures } from "./gestures.js";
 import { KEYS_IN_WORDS, listen } from "./keyboard.js";
+import { Readout } from "./readout.js";
 import { Rulers } from "./rulers.js";
 import { SliceBar, sentence } from "./slice_bar.js";
 import { Stage } from "./stage.js";
@@ -13,16 +15,16 @@ import { Toolbar } from "./toolbar.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").View} View */
+/** @typedef {{view: View, store: SliceStore}} Shown a scan that is open */
+/** @typedef {{slice: number, error: Error}} Problem */
 
 const QUIET = 250; // milliseconds without a new slice before one is read out
 let count = 0;
 
 /** Builds its controls and canvases inside an element; reports a person's changes by `change` (detail: the state). */
 export class Viewer extends EventTarget {
-  /** @type {View | null} */
-  #view = null;
-  /** @type {SliceStore | null} */
-  #store = null;
+  /** @type {Shown | null} */
+  #shown = null;
   #state = firstState(null);
   #rulers = new Rulers();
   #ending = new AbortController();
@@ -37,19 +39,21 @@ export class Viewer extends EventTarget {
     const desk = this.#desk();
     this.toolbar = new Toolbar(label, {
       change: desk.change,
-      zoom: (factor) => desk.store !== null && zoom(desk, factor),
-      fit: () => desk.store !== null && fit(desk),
+      zoom: (factor) => desk.isOpen && zoom(desk, factor),
+      fit: () => desk.isOpen && fit(desk),
       removeRuler: () => removeRuler(desk),
     });
     this.stage = new Stage(label, () => this.draw());
     this.bar = new SliceBar((slice) => desk.change({ slice }));
+    this.readout = new Readout(desk, (text) => (this.bar.readout.textContent = text));
     count += 1;
     const help = element("p", "viewer-unseen", [KEYS_IN_WORDS]);
     help.id = `viewer-keys-${count}`;
     this.stage.element.setAttribute("aria-describedby", help.id);
     this.live = element("div", "viewer-unseen");
     this.live.setAttribute("role", "status");
-    this.element = element("div", "viewer", [this.toolbar.element, this.stage.element, this.bar.element, help, this.live]);
+    const parts = [this.toolbar.element, this.stage.element, this.bar.element, help, this.live];
+    this.element = element("div", "viewer", parts);
     home.append(this.element);
     this.gestures = new Gestures(this.stage.element, gesturesOf(desk), this.#ending.signal);
     listen(this.stage.element, keysOf(desk), this.#ending.signal);
@@ -69,53 +73,58 @@ export class Viewer extends EventTarget {
    */
   async show({ view, layers }) {
     const store = new SliceStore(view, layers);
-    this.#open(view, store);
+    const shown = { view, store };
+    this.#open(shown);
     await new Promise((done, fail) => {
       store.addEventListener("loaded", () => {
         this.stage.redraw();
         if (store.get(this.#state.slice) !== undefined) done(undefined);
       });
-      store.addEventListener("problem", ({ detail: { slice, error } }) => {
+      store.addEventListener("problem", (event) => {
+        const { slice, error } = /** @type {CustomEvent<Problem>} */ (event).detail;
         this.#told(slice, error);
         if (slice === this.#state.slice) fail(error);
       });
       store.addEventListener("closed", () => done(undefined));
-      this.#aim();
+      this.#aim(shown);
     });
-    if (this.#store === store) this.draw();
+    if (this.#shown === shown) this.draw();
   }
 
   /** Show nothing. */
   clear() {
-    this.#open(null, null);
+    this.#open(null);
   }
 
   /** Change any of what is chosen; unknown or impossible values are left out. @param {Partial<State>} changes */
   apply(changes) {
-    this.#set(changed(this.#state, changes, this.#view));
+    this.#set(changed(this.#state, changes, this.#shown?.view ?? null));
   }
 
   /** Draw at once; otherwise changes are drawn at the next frame. */
   draw() {
-    if (this.#store !== null) this.stage.paint(this.#state, this.#store, this.#rulers);
+    if (this.#shown !== null) this.stage.paint(this.#state, this.#shown.store, this.#rulers);
+    this.readout.update();
   }
 
   /** Leave the page. */
   dispose() {
-    this.#open(null, null);
+    this.#open(null);
     this.#ending.abort();
     this.stage.close();
     this.bar.close();
     this.element.remove();
   }
 
-  #open(view, store) {
-    this.#store?.close();
-    this.#store = store;
-    this.#view = view;
+  /** @param {Shown | null} shown */
+  #open(shown) {
+    const view = shown?.view ?? null;
+    this.#shown?.store.close();
+    this.#shown = shown;
     this.#rulers = new Rulers();
     this.#state = firstState(view, this.#state);
     this.element.classList.toggle("viewer-empty", view === null);
+    this.readout.leave();
     this.stage.open(view);
     this.stage.arrange(this.#state);
     this.toolbar.open(view);
@@ -131,11 +140,14 @@ export class Viewer extends EventTarget {
       get state() {
         return viewer.#state;
       },
+      get isOpen() {
+        return viewer.#shown !== null;
+      },
       get view() {
-        return viewer.#view;
+        return viewer.#scan.view;
       },
       get store() {
-        return viewer.#store;
+        return viewer.#scan.store;
       },
       get rulers() {
         return viewer.#rulers;
@@ -149,26 +161,36 @@ export class Viewer extends EventTarget {
       change: (changes) => viewer.#change(changes),
       redraw: () => viewer.#show(),
       say: (text) => viewer.#say(text),
-      read: (text) => (viewer.bar.readout.textContent = text),
+      get readout() {
+        return viewer.readout;
+      },
       hold: (on) => viewer.#hold(on),
     };
   }
 
-  /** A change by a person. */
+  /** The scan that is open; tools, gestures and keys ask for it only then. */
+  get #scan() {
+    if (this.#shown === null) throw new Error("Expected a scan to be open, got none.");
+    return this.#shown;
+  }
+
+  /** A change by a person. @param {Partial<State>} changes */
   #change(changes) {
     const before = this.#state;
     this.apply(changes);
     if (this.#state !== before) this.dispatchEvent(new CustomEvent("change", { detail: this.state }));
   }
 
+  /** @param {State} state */
   #set(state) {
     const before = this.#state;
     if (JSON.stringify(state) === JSON.stringify(before)) return;
     this.#state = state;
     const moved = state.slice !== before.slice;
-    if (this.#view !== null && (moved || state.layout !== before.layout)) this.#aim();
-    if (moved) this.#left();
+    if (this.#shown !== null && (moved || state.layout !== before.layout)) this.#aim(this.#shown);
+    if (moved) this.#saySlice();
     this.stage.arrange(state);
+    this.#leaveHidden();
     this.#show();
   }
 
@@ -178,32 +200,36 @@ export class Viewer extends EventTarget {
     this.stage.redraw();
   }
 
-  /** Load what the layout needs, from the slice that is shown outwards. */
-  #aim() {
+  /** Load what the layout needs, from the slice that is shown outwards. @param {Shown} shown */
+  #aim({ view: { outlined }, store }) {
     const { slice, layout } = this.#state;
-    const { outlined } = this.#view;
-    const wanted = { slice: null, planes: () => true, surface: (n) => outlined[n] > 0 }[layout];
+    /** @type {Record<import("./types.js").Layout, import("./store.js").Wanted | null>} */
+    const wanted = { slice: null, planes: () => true, surface: (n) => outlined[n] > 0 };
     this.stage.tell("");
-    this.#store.aim(slice, wanted);
+    store.aim(slice, wanted[layout]);
   }
 
-  /** The space bar: while it is held, dragging pans. */
+  /** The space bar: while it is held, dragging pans. @param {boolean} on */
   #hold(on) {
     this.gestures.panning = on;
     this.stage.element.toggleAttribute("data-panning", on);
   }
 
-  #left() {
-    this.#rulers.chosen = null;
-    this.#saySlice();
+  /** A ruler that has gone out of sight is no longer chosen: keys would move it unseen. */
+  #leaveHidden() {
+    const { chosen } = this.#rulers;
+    if (chosen !== null && !this.stage.shows(chosen.ruler, this.#state)) this.#rulers.chosen = null;
   }
 
+  /** @param {number} slice @param {Error} error */
   #told(slice, error) {
     if (slice !== this.#state.slice) return;
-    this.stage.tell(`Slice ${slice + 1} couldn't be loaded: ${error.message}`);
-    this.#say(this.stage.sentence.textContent);
+    const text = `Slice ${slice + 1} couldn't be loaded: ${error.message}`;
+    this.stage.tell(text);
+    this.#say(text);
   }
 
+  /** @param {string} text */
   #say(text) {
     clearTimeout(this.#saying);
     this.#saying = 0;
@@ -213,7 +239,7 @@ export class Viewer extends EventTarget {
   #saySlice() {
     clearTimeout(this.#saying);
     this.#saying = setTimeout(() => {
-      if (this.#view !== null) this.live.textContent = sentence(this.#view, this.#state.slice);
+      if (this.#shown !== null) this.live.textContent = sentence(this.#shown.view, this.#state.slice);
     }, QUIET);
   }
 }
