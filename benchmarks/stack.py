@@ -9,8 +9,9 @@ as single-frame DICOM files. In one run, round after round:
 - the model's own rate: the same slices, prepared before the clock starts, through the same networks with the
   same second looks, on all cores.
 
-The ratio of the two rates' medians is printed. Peak memory is measured by `tumorlens predict` in a process of
-its own, for the whole series and for half of it.
+Both twice: with as many slices looked at again as of slices never seen (see `looks.py`), and with hardly any,
+as the networks trained on these slices. The ratios of the two rates' medians are printed. Peak memory is
+measured by `tumorlens predict` in a process of its own, for the whole series and for half of it.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from looks import with_shares
 from memory import peak_of
 from numpy.typing import NDArray
 from PIL import Image
@@ -29,6 +31,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from tumorlens import Analyzer, read_scan
 from tumorlens.bundle import open_bundle
+from tumorlens.ensemble import Batch, Ensemble
 from tumorlens.parallel import in_order
 from tumorlens.preprocess import prepare_image
 
@@ -95,19 +98,36 @@ def main() -> None:
 def measure(folder: Path, count: int, rounds: int, real: list[NDArray[np.int16]]) -> None:
     """Print the rates and their ratio."""
     bundle = open_bundle()
-    analyzer, ensemble = Analyzer(bundle), bundle.load()
-    [size] = ensemble.sizes
-    inputs = [prepare_image(real[index % len(real)], size)[None] for index in range(count)]
+    size = bundle.manifest.size
+    prepared = [prepare_image(pixels, size)[None] for pixels in real]
+    inputs = [prepared[index % len(real)] for index in range(count)]
     batches = [{size: np.stack(inputs[at : at + BATCH])} for at in range(0, count, BATCH)]
+    kinds = {
+        "as many looked at again as of slices never seen": with_shares(
+            bundle, [image[None] for image in prepared]
+        ),
+        "slices trained on": bundle.load(),
+    }
+    for kind, ensemble in kinds.items():
+        rates = _rates(ensemble, batches, folder, count, rounds)
+        print(
+            f"{count} slices, {kind}: the model alone {rates[0]:.1f}/s, files to finding {rates[1]:.1f}/s, "
+            f"ratio {rates[1] / rates[0]:.2f}, medians of {rounds} rounds"
+        )
+
+
+def _rates(
+    ensemble: Ensemble, batches: list[dict[int, Batch]], folder: Path, count: int, rounds: int
+) -> tuple[float, float]:
+    """Slices a second of the model alone and of the whole way."""
+    analyzer = Analyzer(ensemble)
     whole, own = [], []
     for _ in range(rounds):
         own.append(timed(lambda: list(in_order(ensemble, batches))))
         whole.append(
             timed(lambda: analyzer.analyze(read_scan(folder / "whole")).write(folder / "out", ["json"]))
         )
-    rates = [count / statistics.median(seconds) for seconds in (own, whole)]
-    print(f"{count} slices: the model alone {rates[0]:.1f}/s, files to finding {rates[1]:.1f}/s")
-    print(f"ratio {rates[1] / rates[0]:.2f}, medians of {rounds} rounds")
+    return count / statistics.median(own), count / statistics.median(whole)
 
 
 if __name__ == "__main__":

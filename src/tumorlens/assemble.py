@@ -15,6 +15,7 @@ from tumorlens.ensemble import Opinion
 from tumorlens.finding import Finding, FindingWarning, PackedMap, SliceMaps, WarningKind
 from tumorlens.judgement import Judgement
 from tumorlens.outline import OutlineStatistics, outline_statistics
+from tumorlens.parallel import in_order
 from tumorlens.preprocess import restore_region
 from tumorlens.scan import Scan
 from tumorlens.tumor_type import TumorType
@@ -31,7 +32,7 @@ class SliceOpinion:
     Attributes:
         tumor_probability: (size, size) in [0, 1]; packed for a stack's slices.
         class_logits: (3,), not yet calibrated.
-        class_maps: (3, rows, columns); at half precision for a stack's slices.
+        class_maps: (3, rows, columns).
         outline: What it outlines; None where no model outlines.
         strangeness: How unlike the slices trained on it looks; None where that wasn't looked at yet.
     """
@@ -80,9 +81,8 @@ def outlined(
     """
     outline = _outline(opinion, shape, judgement, in_stack) if opinion.tumor_probability is not None else None
     tumor, logits, maps = (None if part is None else part[0] for part in vars(opinion).values())
-    if in_stack:
-        tumor = None if tumor is None else PackedMap(tumor)
-        maps = None if maps is None else maps.astype(np.float16)
+    if in_stack and tumor is not None:
+        tumor = PackedMap(tumor)
     return SliceOpinion(tumor, logits, maps, outline, strangeness)
 
 
@@ -200,12 +200,12 @@ def _typical(
 ) -> float:
     """The median of the slices that say something of the tumor; of many, some evenly among them."""
     chosen = shown[np.linspace(0, len(shown) - 1, min(len(shown), _MOST_ASKED)).round().astype(np.intp)]
-    known = [slices[index].strangeness for index in chosen.tolist()]
-    told = [
-        strangeness(index) if value is None else value
-        for index, value in zip(chosen.tolist(), known, strict=True)
-    ]
-    return float(np.median(told))
+
+    def of_slice(index: int) -> float:
+        known = slices[index].strangeness
+        return strangeness(index) if known is None else known
+
+    return float(np.median(list(in_order(of_slice, chosen.tolist()))))
 
 
 def _heatmap(

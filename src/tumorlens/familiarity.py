@@ -102,12 +102,18 @@ class Familiarity:
 
     def _strangeness(self, features: Array) -> NDArray[np.float64]:
         points = (features - self.mean) @ self.axes
-        near = np.exp(_squared_distances(points, self.centers, self._squares) / -2)
+        squares: Array = (points**2).sum(axis=1)[:, None] + self._squares - 2 * points @ self._across
+        near = np.exp(np.maximum(squares, 0) / -2)
         return np.maximum(1 - (near @ self.weights).astype(np.float64), 0)
 
     @cached_property
     def _squares(self) -> Array:
         return np.asarray((self.centers**2).sum(axis=1))
+
+    @cached_property
+    def _across(self) -> Array:
+        """The centers, transposed in memory as well: a product with them takes a fifth of the time."""
+        return np.ascontiguousarray(self.centers.T)
 
     def arrays(self) -> dict[str, Array]:
         """What `from_arrays` needs, to be stored."""
@@ -239,12 +245,8 @@ def _principal_axes(familiar: Array) -> Array:
     return np.asarray(scale[:, None] * vectors[:, -_AXES:] * whitening, np.float32)
 
 
-def _squared_distances(
-    points: NDArray[np.floating], centers: Array, of_centers: Array | None = None
-) -> Array:
-    """Of each point to each center; ``of_centers`` are the centers' own squares, where known."""
-    known = (centers**2).sum(axis=1) if of_centers is None else of_centers
-    squares = (points**2).sum(axis=1)[:, None] + known - 2 * points @ centers.T
+def _squared_distances(points: NDArray[np.floating], centers: Array) -> Array:
+    squares = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2 * points @ centers.T
     return np.asarray(np.maximum(squares, 0))
 
 

@@ -4,8 +4,10 @@ A file is HDF5 with a group ``cjdata`` that holds ``image``, ``label``, ``PID``,
 ``tumorMask``. MATLAB stores columns first, so h5py hands every array out transposed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -21,6 +23,8 @@ FIELD_OF_VIEW_MM = 512 * 0.49
 _VALUES_LIMIT = 1 << 26
 """The most values read from one field, 8192 x 8192: a small file can declare any size."""
 
+
+Content = TypeVar("Content")
 
 # What h5py raises on damaged files; it maps no error of HDF5 to a class of its own.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
@@ -62,13 +66,7 @@ def read_matlab(path: Path) -> MatlabSlice:
     Raises:
         TumorlensError: The file isn't readable HDF5, or holds no two-dimensional ``cjdata/image``.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            return _read_group(path, file)
-    except TumorlensError:
-        raise
-    except _DAMAGE as error:
-        raise TumorlensError(f"{path.name}: {_what_it_is(path, error)}") from error
+    return _read(path, _read_group)
 
 
 def scan_from_matlab(path: Path) -> Scan:
@@ -77,7 +75,7 @@ def scan_from_matlab(path: Path) -> Scan:
     Raises:
         TumorlensError: It is no such file, damaged, too small or too large, or not finite.
     """
-    image = read_matlab(path).image
+    image = _read(path, _image)
     check_size(path.name, 1, *image.shape)
     if not np.isfinite(image).all():
         raise TumorlensError(f"{path.name}: expected finite pixel values, got NaN or infinity; mend the file")
@@ -85,7 +83,17 @@ def scan_from_matlab(path: Path) -> Scan:
     return Scan(image[None], source=path, spacing=(spacing, spacing))
 
 
-def _read_group(path: Path, file: h5py.File) -> MatlabSlice:
+def _read(path: Path, part: Callable[[Path, h5py.File], Content]) -> Content:
+    try:
+        with h5py.File(path, "r") as file:
+            return part(path, file)
+    except TumorlensError:
+        raise
+    except _DAMAGE as error:
+        raise TumorlensError(f"{path.name}: {_what_it_is(path, error)}") from error
+
+
+def _image(path: Path, file: h5py.File) -> NDArray[np.generic]:
     group = _own(file, "cjdata")
     if not isinstance(group, h5py.Group) or not isinstance(group.get("image"), h5py.Dataset):
         raise TumorlensError(f"{path.name}: expected the variable cjdata with a field image, found none")
@@ -95,6 +103,11 @@ def _read_group(path: Path, file: h5py.File) -> MatlabSlice:
             f"{path.name}: expected cjdata.image to be numbers (rows, columns), "
             f"got {image.dtype} of shape {image.shape}"
         )
+    return image
+
+
+def _read_group(path: Path, file: h5py.File) -> MatlabSlice:
+    image, group = _image(path, file), file["cjdata"]
     mask = _values(group, "tumorMask")
     label = _values(group, "label")
     pid = _values(group, "PID")
