@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tumorlens.assemble import SliceOpinion, assemble, outlined
 from tumorlens.bundle import Bundle, open_bundle
 from tumorlens.ensemble import Ensemble, Opinion
+from tumorlens.familiarity import Familiarity
 from tumorlens.finding import Finding
 from tumorlens.parallel import beside_others, in_order
 from tumorlens.preprocess import prepare_image
@@ -88,12 +89,13 @@ class Analyzer:
 
         def finding(known: tuple[Scan, list[SliceOpinion]]) -> Finding:
             scan, ensemble = known[0], self._ensemble
+            smallest = min(ensemble.sizes)
             return assemble(
                 *known,
                 ensemble.judgement,
                 strangeness=None
-                if ensemble.familiarity is None
-                else lambda index: self._strange_in_stack(scan, index),
+                if (familiarity := ensemble.familiarity) is None
+                else lambda index: _strangeness(familiarity, prepare_image(scan.slices[index], smallest)),
                 model=ensemble.name,
                 largest_component=largest_component,
             )
@@ -108,28 +110,24 @@ class Analyzer:
             for size in sorted(self._ensemble.sizes)
         }
         opinions = _one_by_one(self._ensemble(inputs), len(slices))
-        finest = inputs[min(inputs)]
+        smallest, familiarity = inputs[min(inputs)], self._ensemble.familiarity
         return [
             outlined(
                 opinion,
                 each.shape,
                 self._ensemble.judgement,
                 in_stack=scan.is_volume,
-                strangeness=None if scan.is_volume else self._strange(prepared),
+                strangeness=None
+                if scan.is_volume or familiarity is None
+                else _strangeness(familiarity, prepared),
             )
-            for opinion, each, (prepared,), (scan, _) in zip(opinions, pixels, finest, slices, strict=True)
+            for opinion, each, (prepared,), (scan, _) in zip(opinions, pixels, smallest, slices, strict=True)
         ]
 
-    def _strange(self, prepared: NDArray[np.float32]) -> float | None:
-        """How unlike the slices trained on a slice looks; None where nothing was learned of that."""
-        familiarity = self._ensemble.familiarity
-        return None if familiarity is None else float(familiarity(prepared[None])[0])
 
-    def _strange_in_stack(self, scan: Scan, index: int) -> float:
-        """As `_strange`, of one of the few slices of a stack that are asked for."""
-        strange = self._strange(prepare_image(scan.slices[index], min(self._ensemble.sizes)))
-        assert strange is not None  # noqa: S101 - asked before
-        return strange
+def _strangeness(familiarity: Familiarity, prepared: NDArray[np.float32]) -> float:
+    """How unlike the slices trained on a prepared slice looks."""
+    return float(familiarity(prepared[None])[0])
 
 
 def _one_by_one(opinion: Opinion, count: int) -> Iterator[Opinion]:

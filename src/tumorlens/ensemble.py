@@ -154,7 +154,7 @@ def _together(told: list[Outputs]) -> Opinion:
     """What several looks at the same slices come to."""
     outlines = _said([out.mask_logits for out in told], "outline")
     return Opinion(
-        _mean([_sigmoid(logits) for logits in outlines], "outline"),
+        _mean([sigmoid(logits) for logits in outlines], "outline"),
         _mean(_said([out.class_logits for out in told], "name"), "name"),
         _mean(_said([out.class_maps for out in told], "name"), "name"),
     )
@@ -202,5 +202,6 @@ def _mean(told: list[Batch], what: str) -> Batch | None:
     return told[0] if len(told) == 1 else np.asarray(np.mean(told, axis=0), dtype=np.float32)
 
 
-def _sigmoid(logits: Batch) -> Batch:
+def sigmoid(logits: Batch) -> Batch:
+    """Probabilities of logits, of any shape."""
     return np.asarray(1 / (1 + np.exp(-logits.clip(-60, 60))), dtype=np.float32)

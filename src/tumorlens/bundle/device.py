@@ -9,7 +9,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from tumorlens.ensemble import sigmoid
 from tumorlens.errors import TumorlensError
+from tumorlens.judgement import Judgement
 
 VARIABLE = "TUMORLENS_DEVICE"
 TYPE_TOLERANCE = 0.05  # of a type's probability
@@ -65,28 +67,19 @@ def differ(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> str 
     """
     if not all(np.isfinite(values).all() for values in other.values()):
         return "it says NaN or infinity"
-    for name, limit in (("class_logits", TYPE_TOLERANCE), ("mask_logits", PIXEL_TOLERANCE)):
-        if name not in one:
-            continue
-        chances = [
-            _softmax(out[name]) if name == "class_logits" else _sigmoid(out[name]) for out in (one, other)
-        ]
-        apart = np.abs(chances[0] - chances[1])
-        worst = float(apart.max() if name == "class_logits" else apart.mean(axis=(1, 2)).max())
-        if worst > limit:
-            return f"probabilities from {name} differ by {worst:.3f}, expected at most {limit:g}"
+    apart = {}
+    if "class_logits" in one:
+        types = [Judgement().probabilities(out["class_logits"]) for out in (one, other)]
+        apart["class_logits"] = np.abs(types[0] - types[1]).max(), TYPE_TOLERANCE
+    if "mask_logits" in one:
+        pixels = np.abs(sigmoid(one["mask_logits"]) - sigmoid(other["mask_logits"]))
+        apart["mask_logits"] = pixels.mean(axis=(1, 2)).max(), PIXEL_TOLERANCE
+    for name, (difference, limit) in apart.items():
+        if difference > limit:
+            return f"probabilities from {name} differ by {difference:.3f}, expected at most {limit:g}"
     return None
 
 
 def say_slower(file: str, reason: str) -> None:
     """Log that a graph stays on the processor."""
     _LOG.warning("%s: runs on the processor, since on the GPU %s", file, reason)
-
-
-def _softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
-
-
-def _sigmoid(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.asarray(1 / (1 + np.exp(-logits.clip(-60, 60))))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tumorlens.cli.options import say
+from tumorlens.cli.options import BundlePath, LargestComponent, Uncertainty, say
 from tumorlens.errors import TumorlensError
 
 if TYPE_CHECKING:
@@ -51,18 +51,12 @@ def batch(
             min=0, help="Folders so many levels below SOURCE are a study each; else every folder is."
         ),
     ] = None,
-    largest_component: Annotated[
-        bool, typer.Option("--largest-component", help="Keep only the largest connected part of the outline.")
-    ] = False,
+    largest_component: LargestComponent = False,
     keep_identity: Annotated[
         bool, typer.Option("--keep-identity", help="Say in rows, files and names whose scan it is.")
     ] = False,
-    uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Tint pixels that may or may not be tumor in the overlays.")
-    ] = False,
-    bundle: Annotated[
-        Path | None, typer.Option(help="A bundle of 'tumorlens export'; by default the one that comes along.")
-    ] = None,
+    uncertainty: Uncertainty = False,
+    bundle: BundlePath = None,
     chunk: Annotated[int, typer.Option(min=1, max=10_000, help="Inputs whose rows are one file.")] = 64,
     workers: Annotated[
         int | None, typer.Option(min=1, help="At most so many at once; by default as many as cores.")

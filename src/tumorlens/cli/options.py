@@ -24,6 +24,16 @@ Set = Annotated[
         "--set", metavar="KEY=VALUE", help="Override a recipe's key, such as training.batch_size=8."
     ),
 ]
+BundlePath = Annotated[
+    Path | None,
+    typer.Option("--bundle", help="A bundle of 'tumorlens export'; by default the one that comes along."),
+]
+LargestComponent = Annotated[
+    bool, typer.Option("--largest-component", help="Keep only the largest connected part of the outline.")
+]
+Uncertainty = Annotated[
+    bool, typer.Option("--uncertainty", help="Tint pixels that may or may not be tumor in the overlays.")
+]
 RecipeName = Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")]
 
 

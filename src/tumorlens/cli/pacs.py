@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tumorlens.cli.options import say
+from tumorlens.cli.options import BundlePath, say
 from tumorlens.errors import TumorlensError
 
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ def watch(
     ] = 60,
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed studies again.")] = False,
-    bundle: Annotated[
-        Path | None, typer.Option(help="A bundle of 'tumorlens export'; by default the one that comes along.")
-    ] = None,
+    bundle: BundlePath = None,
     user: User = None,
     password_file: PasswordFile = None,
     ca: Authority = None,

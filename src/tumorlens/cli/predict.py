@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tumorlens.cli.options import need_training_extra, say
+from tumorlens.cli.options import BundlePath, LargestComponent, Uncertainty, need_training_extra, say
 from tumorlens.errors import TumorlensError
 
 if TYPE_CHECKING:
@@ -50,19 +50,13 @@ def predict(
         ),
     ] = None,
     series: Series = None,
-    largest_component: Annotated[
-        bool, typer.Option("--largest-component", help="Keep only the largest connected part of the outline.")
-    ] = False,
+    largest_component: LargestComponent = False,
     resume: Annotated[bool, typer.Option("--resume", help="Skip scans that were finished before.")] = False,
     keep_identity: Annotated[
         bool, typer.Option("--keep-identity", help="Say in JSON, report and file names whose scan it is.")
     ] = False,
-    uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Tint pixels that may or may not be tumor in the overlays.")
-    ] = False,
-    bundle: Annotated[
-        Path | None, typer.Option(help="A bundle of 'tumorlens export'; by default the one that comes along.")
-    ] = None,
+    uncertainty: Uncertainty = False,
+    bundle: BundlePath = None,
     run: Annotated[
         list[Path] | None,
         typer.Option("--run", help="Instead of a bundle, a run that outlines, one that names, or both."),

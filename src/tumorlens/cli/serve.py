@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tumorlens.cli.options import say
+from tumorlens.cli.options import BundlePath, say
 
 app = typer.Typer()
 
@@ -31,9 +31,7 @@ def serve(
         list[str] | None,
         typer.Option("--allow-host", help="A name under which a proxy in front is asked; needs a token."),
     ] = None,
-    bundle: Annotated[
-        Path | None, typer.Option(help="A bundle of 'tumorlens export'; by default the one that comes along.")
-    ] = None,
+    bundle: BundlePath = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Open a local page that shows what is found on a scan, and answer programs. Research use only."""
