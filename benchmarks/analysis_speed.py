@@ -21,11 +21,9 @@ machine's moods hit all alike; medians are printed and their ratios.
 """
 
 import argparse
-import dataclasses
 import importlib.util
 import json
 import math
-import os
 import resource
 import statistics
 import subprocess
@@ -40,15 +38,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
-from PIL import Image
+from looks import AGAIN, MIRRORED, NEVER, with_limits
+from real_slices import as_pngs, some_slices
 
-from tumorlens import Scan, read_scan
+from tumorlens import read_scan
 from tumorlens.analyze import Analyzer
 from tumorlens.bundle import Bundle, open_bundle
-from tumorlens.judgement import LookAgain
 from tumorlens.model import AttentionUNet, TumorClassifier
-from tumorlens.parallel import in_order
-from tumorlens.preprocess import prepare_image, restore_map, to_unit_range
+from tumorlens.parallel import in_order, processors
+from tumorlens.preprocess import prepare_image, restore_map
 
 BATCH = 16
 Findings = Callable[[Sequence[Path]], object]
@@ -96,14 +94,6 @@ def on_all_cores(analyzer: Analyzer) -> Findings:
         return sum(1 for _ in in_order(lambda path: analyzer.analyze(read_scan(path)), files))
 
     return run
-
-
-def with_looks(bundle: Bundle, *, again: bool, mirrored: bool) -> Analyzer:
-    """The bundle's analyzer, with every slice or none looked at again, and mirrored as well."""
-    never = LookAgain(below_dice=0, below_probability=0)
-    ensemble = bundle.load()
-    limits = {"second_look": None if again else never, "third_look": None if mirrored else never}
-    return Analyzer(dataclasses.replace(ensemble, judgement=ensemble.judgement.model_copy(update=limits)))
 
 
 def detect_tumor() -> Findings | None:
@@ -206,85 +196,93 @@ def matrix_rate(side: int = 2048, repeats: int = 5) -> float:
     return 2 * side**3 / min(times)
 
 
-def _pngs(files: Sequence[Path], folder: Path) -> list[Path]:
-    copies = []
-    for file in files:
-        scan: Scan = read_scan(file)
-        copies.append(folder / f"{file.stem}.png")
-        Image.fromarray((to_unit_range(scan.pixels[0]) * 255).astype(np.uint8)).save(copies[-1])
-    return copies
+ONCE = "tumorlens, one look"
+AGAIN_ALL = "tumorlens, every slice looked at by both networks"
+MIRRORED_ALL = "tumorlens, every slice also mirrored"
+BATCHES = "the paper's pair, eager PyTorch, batches of 16"
+SINGLY = "the paper's pair, one by one"
+OTHER = "detect-tumor (types only)"
+
+
+def contenders_on(files: Sequence[Path], bundle: Bundle) -> list[Contender]:
+    """All that are compared, on the same files."""
+    pair, ensemble, other = PaperPair(), bundle.load(), detect_tumor()
+    limits = {ONCE: (NEVER, NEVER), AGAIN_ALL: (None, NEVER), MIRRORED_ALL: (None, None)}
+    ours = {name: on_all_cores(Analyzer(with_limits(ensemble, *both))) for name, both in limits.items()}
+    theirs: dict[str, Findings] = {
+        BATCHES: lambda files: pair(files, BATCH),
+        SINGLY: lambda files: pair(files, 1),
+    }
+    known = ours | theirs | ({} if other is None else {OTHER: other})
+    return [Contender(name, run, files) for name, run in known.items()]
+
+
+def table(rates: dict[str, float], single: dict[str, tuple[float, float]]) -> list[str]:
+    """A row a contender, in Markdown."""
+    best = max(rates[BATCHES], rates[SINGLY])
+    return [
+        "| | slices/s | against the pair | one slice, median | 95th percentile (ms) | against the pair |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(
+            f"| {name} | {rates[name]:.1f} | {rates[name] / best:.1f} × | {single[name][0]:.1f} | "
+            f"{single[name][1]:.1f} | 1/{single[SINGLY][0] / single[name][0]:.1f} |"
+            for name in rates
+        ),
+    ]
+
+
+def in_use(rates: dict[str, float], again: float, mirrored: float) -> str:
+    """The rate where such shares of the slices are looked at again, and mirrored as well."""
+    seconds = (
+        (1 - again) / rates[ONCE] + (again - mirrored) / rates[AGAIN_ALL] + mirrored / rates[MIRRORED_ALL]
+    )
+    best = max(rates[BATCHES], rates[SINGLY])
+    return (
+        f"With {again:.1%} of the slices looked at again, {mirrored:.1%} also mirrored, tumorlens analyses "
+        f"{1 / seconds:.1f} slices a second: {1 / seconds / best:.1f} times the pair at its faster, "
+        f"{1 / seconds / rates[BATCHES]:.1f} times the pair in batches of 16."
+    )
+
+
+def floor(bundle: Bundle) -> str:
+    """What the arithmetic of one look alone takes."""
+    work, rate = operations(bundle), matrix_rate()
+    return (
+        f"The floor of one look: {work / 1e9:.2f} billion operations a slice over {rate / 1e9:.0f} billion a "
+        f"second (product of 2048 × 2048 matrices, 32 bits) = {1000 * work / rate:.1f} ms, "
+        f"{rate / work:.0f} slices/s."
+    )
+
+
+def from_cold(name: str, words: Sequence[str], repeats: int) -> str:
+    """How long a command of this environment takes, and how much memory."""
+    seconds, peak = cold_start([str(Path(sys.executable).with_name(name)), *words], repeats)
+    return f"from cold: {seconds:.2f} s (median), at most {peak:.0f} MB."
 
 
 def report(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """Measure everything; the lines of a Markdown report."""
     bundle = open_bundle(arguments.bundle)
-    candidates = sorted(path for path in arguments.data.glob("*.mat") if path.stem.isdigit())
-    chosen = np.linspace(0, len(candidates) - 1, min(arguments.slices, len(candidates))).round().astype(int)
-    mats = [candidates[index] for index in chosen]
-    pngs = _pngs(mats, folder)
-    pair = PaperPair()
-    once, again, mirrored, batches, singly = (
-        "tumorlens, one look",
-        "tumorlens, every slice looked at by both networks",
-        "tumorlens, every slice also mirrored",
-        "the paper's pair, eager PyTorch, batches of 16",
-        "the paper's pair, one by one",
-    )
-    contenders = [
-        Contender(once, on_all_cores(with_looks(bundle, again=False, mirrored=False)), pngs),
-        Contender(again, on_all_cores(with_looks(bundle, again=True, mirrored=False)), pngs),
-        Contender(mirrored, on_all_cores(with_looks(bundle, again=True, mirrored=True)), pngs),
-        Contender(batches, lambda files: pair(files, BATCH), pngs),
-        Contender(singly, lambda files: pair(files, 1), pngs),
-    ]
-    other = detect_tumor()
-    if other is not None:
-        contenders.append(Contender("detect-tumor (types only)", other, pngs))
+    files = as_pngs(some_slices(arguments.data, arguments.slices), folder)
+    contenders = contenders_on(files, bundle)
     rates = slices_per_second(contenders, arguments.rounds)
     single = latencies(contenders, arguments.repeats)
-    best, shares = max(rates[batches], rates[singly]), (arguments.again, arguments.mirrored)
-    mixed = 1 / (
-        (1 - shares[0]) / rates[once] + (shares[0] - shares[1]) / rates[again] + shares[1] / rates[mirrored]
-    )
+    words = ["predict", str(files[0]), "--out", str(folder / "out")]
+    words += ["--bundle", str(arguments.bundle)] if arguments.bundle else []
+    repeats = arguments.repeats // 3
     lines = [
-        f"{len(mats)} real slices as PNG, {arguments.rounds} rounds, {len(os.sched_getaffinity(0))} cores.",
+        f"{len(files)} real slices as PNG, {arguments.rounds} rounds, {processors()} cores.",
         "",
-        "| | slices/s | against the pair | one slice, median | 95th percentile (ms) | against the pair |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {name} | {rates[name]:.1f} | {rates[name] / best:.1f} × | {single[name][0]:.1f} | "
-        f"{single[name][1]:.1f} | 1/{single[singly][0] / single[name][0]:.1f} |"
-        for name in rates
-    ]
-    lines += [
+        *table(rates, single),
         "",
-        (
-            f"With {shares[0]:.1%} of the slices looked at again, {shares[1]:.1%} also mirrored, tumorlens "
-            f"analyses {mixed:.1f} slices a second: {mixed / best:.1f} times the pair at its faster, "
-            f"{mixed / rates[batches]:.1f} times the pair in batches of 16."
-        ),
-    ]
-    work, rate = operations(bundle), matrix_rate()
-    lines += [
+        in_use(rates, arguments.again, arguments.mirrored),
         "",
-        (
-            f"The floor of one look: {work / 1e9:.2f} billion operations a slice over {rate / 1e9:.0f} "
-            f"billion a second (product of 2048 × 2048 matrices, 32 bits) = {1000 * work / rate:.1f} ms, "
-            f"{rate / work:.0f} slices/s."
-        ),
+        floor(bundle),
         "",
+        f"`tumorlens predict one.png` {from_cold('tumorlens', words, repeats)}",
     ]
-    executable = str(Path(sys.executable).with_name("tumorlens"))
-    command = [executable, "predict", str(pngs[0]), "--out", str(folder / "out")]
-    if arguments.bundle:
-        command += ["--bundle", str(arguments.bundle)]
-    seconds, peak = cold_start(command, arguments.repeats // 3)
-    lines.append(f"`tumorlens predict one.png` from cold: {seconds:.2f} s (median), at most {peak:.0f} MB.")
-    if other is not None:
-        command = [str(Path(sys.executable).with_name("detect-tumor")), str(pngs[0])]
-        seconds, peak = cold_start(command, arguments.repeats // 3)
-        lines.append(f"`detect-tumor one.png` from cold: {seconds:.2f} s (median), at most {peak:.0f} MB.")
+    if OTHER in rates:
+        lines.append(f"`detect-tumor one.png` {from_cold('detect-tumor', [str(files[0])], repeats)}")
     mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [*lines, f"This benchmark's own process, PyTorch included: {mine:.0f} MB."]
 
@@ -294,14 +292,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with .mat slices")
     parser.add_argument("--bundle", type=Path)
-    parser.add_argument("--again", type=float, default=0.242, help="share of unseen slices looked at again")
-    parser.add_argument("--mirrored", type=float, default=0.125, help="share of them also looked at mirrored")
+    parser.add_argument("--again", type=float, default=AGAIN, help="share of unseen slices looked at again")
+    parser.add_argument(
+        "--mirrored", type=float, default=MIRRORED, help="share of them also looked at mirrored"
+    )
     parser.add_argument("--slices", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=30, help="of a single slice")
     parser.add_argument("--markdown", type=Path, help="also write the report here")
     arguments = parser.parse_args()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(processors())
     with tempfile.TemporaryDirectory() as folder:
         text = "\n".join(report(arguments, Path(folder)))
     print(text)

@@ -24,14 +24,14 @@ from pathlib import Path
 
 import numpy as np
 from looks import AGAIN, MIRRORED, with_shares
-from PIL import Image
+from real_slices import as_pngs, some_slices
 from stack import write_slice
 
 from tumorlens import Analyzer, read_scan
 from tumorlens.bundle import open_bundle
 from tumorlens.ensemble import Batch, Ensemble, Outputs
 from tumorlens.parallel import in_order, processors
-from tumorlens.preprocess import prepare_image, to_unit_range
+from tumorlens.preprocess import prepare_image
 
 _BATCH = 4  # as the Analyzer's where it has many slices
 
@@ -61,17 +61,11 @@ def ready_tensors(ensemble: Ensemble, images: Sequence[Batch]) -> list[tuple[int
 
 def files_of(files: Sequence[Path], folder: Path) -> dict[str, list[Path]]:
     """The same slices in several formats."""
-    kinds: dict[str, list[Path]] = {"MATLAB": list(files), "DICOM": [], "PNG": []}
-    for kind in ("DICOM", "PNG"):
-        (folder / kind).mkdir()
-    for index, file in enumerate(files):
-        pixels = read_scan(file).pixels[0]
-        kinds["DICOM"].append(folder / "DICOM" / f"{file.stem}.dcm")
-        uids = (f"1.2.3.{index + 1}", f"1.2.4.{index + 1}")
-        write_slice(kinds["DICOM"][-1], pixels.astype(np.int16), index, uids)
-        kinds["PNG"].append(folder / "PNG" / f"{file.stem}.png")
-        Image.fromarray((to_unit_range(pixels) * 255).astype(np.uint8)).save(kinds["PNG"][-1])
-    return kinds
+    dicoms = [folder / f"{file.stem}.dcm" for file in files]
+    for index, (file, dicom) in enumerate(zip(files, dicoms, strict=True), start=1):
+        pixels = read_scan(file).pixels[0].astype(np.int16)
+        write_slice(dicom, pixels, index, (f"1.2.3.{index}", f"1.2.4.{index}"))
+    return {"MATLAB": list(files), "DICOM": dicoms, "PNG": as_pngs(files, folder)}
 
 
 def in_turns(work: dict[str, Callable[[], object]], count: int, rounds: int) -> dict[str, float]:
@@ -155,9 +149,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    candidates = sorted(path for path in arguments.data.glob("*.mat") if path.stem.isdigit())
-    chosen = np.linspace(0, len(candidates) - 1, min(arguments.slices, len(candidates))).round().astype(int)
-    files = [candidates[index] for index in chosen]
+    files = some_slices(arguments.data, arguments.slices)
     if arguments.cores:
         on_cores(files, arguments.cores)
         return
