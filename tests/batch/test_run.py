@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from tests.batch.archives import leftovers, png, rows_of, study, told
 from tumorlens.analyze import Analyzer
 from tumorlens.batch import BatchOptions, Summary, run_batch
+from tumorlens.batch.archive import open_archive
 from tumorlens.batch.progress import Progress
 from tumorlens.batch.report import ChunkReport
 from tumorlens.batch.rows import SCHEMA
@@ -344,3 +347,30 @@ def test_what_is_no_scan_by_its_name_has_no_row(archive: Path, tmp_path: Path) -
     for name in ("README", "LICENSE", "table.csv", ".hidden"):
         (archive / "docs" / name).write_text("text")
     assert go(archive, tmp_path / "out").scans == 9
+
+
+def test_urls_of_a_list_are_asked_about_at_once_and_keep_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    names = [f"memory://many/{number}.png" for number in (*range(40), 3)]
+    for name in names:
+        store.pipe(name, name.encode())
+    asked: list[int] = []
+    now = threading.Semaphore(32)
+    info = type(store).info
+
+    def slow_info(self: object, path: str, **known: object) -> object:
+        with now:
+            asked.append(32 - now._value)
+            time.sleep(0.02)
+            return info(self, path, **known)
+
+    monkeypatch.setattr(type(store), "info", slow_info)
+    listed = tmp_path / "scans.txt"
+    listed.write_text("\n".join([*names[:20], "here.png", *names[20:]]))
+    units = list(open_archive(str(listed)).units(None))
+    assert [unit.place for unit in units] == [*names[:20], "here.png", *names[20:-1]]
+    assert max(asked) > 8
+    assert units[5].files[0].size == len(names[5])

@@ -1,11 +1,13 @@
 """The folder of a batch's results: ``rows``, ``files`` and ``batch.json``."""
 
+import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from tumorlens.batch.keys import KeySet
 from tumorlens.batch.rows import Row, keys_in, rows_in, to_parquet
@@ -18,6 +20,14 @@ from tumorlens.finding.write import Format, WriteOptions, write_finding
 ROWS, FILES = "rows", "files"
 _PLAN, _STAGING, _ABOUT = ".plan", ".staging", "batch.json"
 _READERS = 16  # parts that are read at once; a store far away takes its time for each
+
+
+class PlanPlace(NamedTuple):
+    """Where a text of the plan is: from and up to which byte of which file."""
+
+    path: str
+    begin: int
+    end: int
 
 
 class Destination:
@@ -75,18 +85,18 @@ class Destination:
         """Write a part; from now on the units of its rows are done."""
         self._store.write(f"{ROWS}/{name}", to_parquet(rows))
 
-    def write_plan(self, texts: Iterable[str], size: int) -> list[str]:
-        """Keep texts of a line in files of so many, for workers to read; gives what `plan` takes."""
-        paths = []
+    def write_plan(self, texts: Iterable[str], size: int) -> Iterator[PlanPlace]:
+        """Keep texts in files of so many, for workers to read; gives what `plan` takes, one a text."""
         for number, block in enumerate(blocks(texts, size)):
-            path = f"{_PLAN}/{number:06d}.jsonl"
-            self._store.write(path, "".join(f"{text}\n" for text in block).encode())
-            paths.append(path)
-        return paths
+            path, lines = f"{_PLAN}/{number:06d}.jsonl", [f"{text}\n".encode() for text in block]
+            self._store.write(path, b"".join(lines))
+            ends = list(itertools.accumulate(map(len, lines)))
+            for line, end in zip(lines, ends, strict=True):
+                yield PlanPlace(path, end - len(line), end)
 
-    def plan(self, path: str) -> list[str]:
-        """The texts of one of the files of `write_plan`."""
-        return (self._store.read(path) or b"").decode().splitlines()
+    def plan(self, place: PlanPlace) -> str:
+        """One of the texts of `write_plan`; no more than it is read."""
+        return (self._store.read(place.path, (place.begin, place.end)) or b"").decode()
 
     def staging(self) -> Path | None:
         """A folder that the next run empties; None for the machine's temporary one."""

@@ -1,7 +1,9 @@
 """A text file that names scans, a path or URL a line."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from tumorlens.batch.remote import file_system, is_url, patiently, stamp_of
 from tumorlens.batch.unit import StoredFile, Unit, blocks
 
 _BLOCK = 1_000  # lines that are looked at together
+_ASKED_AT_ONCE = 32  # URLs; a store far away takes its time for each
 
 
 class ListArchive:
@@ -26,6 +29,8 @@ class ListArchive:
     def __init__(self, lines: Callable[[], AbstractContextManager[IO[str]]], folder: Path) -> None:
         self._lines = lines
         self._folder = folder
+        self._lock = threading.Lock()
+        self._systems: dict[str, Any] = {}
 
     @classmethod
     def at_path(cls, path: Path) -> Self:
@@ -62,22 +67,23 @@ class ListArchive:
         if not is_url(path):
             target.symlink_to(self._folder / path)
             return
-        system, stored = file_system(path)
+        system, stored = self._system_at(path)
         patiently(lambda: system.get_file(stored, str(target)), path)
 
     def _named(self, lines: IO[str]) -> Iterator[Unit]:
-        for line in lines:
-            text = line.strip()
-            if not text:
-                continue
-            if is_url(text):
-                yield self._remote_file(text)
-                continue
-            path = os.path.normpath(text)
-            if (self._folder / path).is_dir():
-                yield from self._folder_units(path)
-            else:
-                yield self._file(path)
+        texts = (text for line in lines if (text := line.strip()))
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            for block in blocks(texts, _BLOCK):
+                stored = pool.map(self._remote_file, filter(is_url, block))
+                for text in block:
+                    if is_url(text):
+                        yield next(stored)
+                        continue
+                    path = os.path.normpath(text)
+                    if (self._folder / path).is_dir():
+                        yield from self._folder_units(path)
+                    else:
+                        yield self._file(path)
 
     def _file(self, path: str) -> Unit:
         try:
@@ -87,12 +93,23 @@ class ListArchive:
         return _unit(StoredFile(path, status.st_size, str(status.st_mtime_ns)))
 
     def _remote_file(self, url: str) -> Unit:
-        system, path = file_system(url)
+        system, path = self._system_at(url)
         try:
             entry = patiently(lambda: system.info(path), url)
         except (FileNotFoundError, PermissionError):
             return _unit(StoredFile(url, -1, ""))
         return _unit(StoredFile(url, int(entry.get("size") or 0), stamp_of(entry)))
+
+    def _system_at(self, url: str) -> tuple[Any, str]:
+        """As `file_system`, which makes a new one in each thread: here one serves all URLs of a host."""
+        if "::" in url:  # one within another: they have more than the host in common, or nothing
+            return file_system(url)
+        host = "/".join(url.split("/")[:3])
+        with self._lock:
+            if host not in self._systems:
+                self._systems[host], _ = file_system(url)
+            system = self._systems[host]
+        return system, str(system._strip_protocol(url))
 
     def _folder_units(self, folder: str) -> Iterator[Unit]:
         from tumorlens.batch.archive import LocalFolder

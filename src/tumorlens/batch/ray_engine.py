@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tumorlens.batch.destination import Destination
+from tumorlens.batch.destination import Destination, PlanPlace
 from tumorlens.batch.extras import need_cluster_extra
 from tumorlens.batch.options import BatchOptions
 from tumorlens.batch.report import ChunkReport
@@ -43,12 +43,12 @@ class ChunkActor:
         """The reports of chunks that the plan names.
 
         Args:
-            batch: ``file`` of the plan and ``line`` in it, of each.
+            batch: ``path``, ``begin`` and ``end`` of each one's `PlanPlace`.
         """
         told = []
-        for file, line in zip(batch["file"], batch["line"], strict=True):
-            chunk = Chunk.from_json(self._destination.plan(str(file))[int(line)])
-            told.append(self._report(chunk).to_json())
+        for path, begin, end in zip(batch["path"], batch["begin"], batch["end"], strict=True):
+            text = self._destination.plan(PlanPlace(str(path), int(begin), int(end)))
+            told.append(self._report(Chunk.from_json(text)).to_json())
         return {"report": told}
 
     def _report(self, chunk: Chunk) -> ChunkReport:
@@ -102,8 +102,7 @@ def _plan(chunks: Iterator[Chunk], destination: Destination, names: set[str]) ->
             names.add(chunk.name)
             yield chunk.to_json()
 
-    files = destination.write_plan(texts(), _LINES)
-    return [{"file": files[number // _LINES], "line": number % _LINES} for number in range(len(names))]
+    return [place._asdict() for place in destination.write_plan(texts(), _LINES)]
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from typing import Protocol
 from tumorlens import atomic
 from tumorlens.batch.remote import file_system, is_url, patiently
 
+Part = tuple[int, int]
+
 
 class Store(Protocol):
     """Files under relative paths, with ``/`` between folders."""
@@ -17,8 +19,8 @@ class Store(Protocol):
     def names(self, folder: str) -> list[str]:
         """The names of a folder's files, in order; none where there is no such folder."""
 
-    def read(self, path: str) -> bytes | None:
-        """A file; None where there is none."""
+    def read(self, path: str, part: Part | None = None) -> bytes | None:
+        """A file, or its bytes from one place up to another; None where there is none."""
 
     def write(self, path: str, data: bytes) -> None:
         """Make or replace a file, whole or not at all."""
@@ -57,10 +59,12 @@ class LocalStore:
             return []
         return sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, part: Part | None = None) -> bytes | None:
         """See `Store`."""
-        with contextlib.suppress(FileNotFoundError):
-            return (self._folder / path).read_bytes()
+        begin, end = part or (0, None)
+        with contextlib.suppress(FileNotFoundError), (self._folder / path).open("rb") as file:
+            file.seek(begin)
+            return file.read() if end is None else file.read(end - begin)
         return None
 
     def write(self, path: str, data: bytes) -> None:
@@ -97,10 +101,15 @@ class RemoteStore:
         """See `Store`."""
         return sorted(self._names(folder))
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, part: Part | None = None) -> bytes | None:
         """See `Store`."""
+        begin, end = part or (None, None)
         with contextlib.suppress(FileNotFoundError):
-            return bytes(patiently(lambda: self._system.cat_file(self._at(path)), f"{self._url}/{path}"))
+            return bytes(
+                patiently(
+                    lambda: self._system.cat_file(self._at(path), start=begin, end=end), f"{self._url}/{path}"
+                )
+            )
         return None
 
     def write(self, path: str, data: bytes) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tumorlens.analyze import Analyzer
+from tumorlens.batch.ahead import Ahead
 from tumorlens.batch.archive import Archive
 from tumorlens.batch.destination import Destination
-from tumorlens.batch.fetched import fetched, sources_of
+from tumorlens.batch.fetched import sources_of
 from tumorlens.batch.naming import header_of, result_place, told_error, told_source
 from tumorlens.batch.options import BatchOptions
 from tumorlens.batch.remote import StorageError
@@ -95,32 +96,34 @@ class Worker:
         stages, begin = Stages(), time.time()
         numbered = list(enumerate(chunk.units))
         pictures = [each for each in numbered if _is_picture(each[1])]
+        others = [each for each in numbered if not _is_picture(each[1])]
         found: dict[int, list[Row]] = {}
-        for told in map_(lambda group: self._group(group, stages), blocks(pictures, TOGETHER)):
-            found.update(told)
-        for number, unit in numbered:
-            if number not in found:
+        units = [unit for _, unit in (*pictures, *others)]
+        with Ahead(self._archive, units, self._destination.staging) as ahead:
+            for told in map_(lambda group: self._group(group, ahead, stages), blocks(pictures, TOGETHER)):
+                found.update(told)
+            for number, unit in others:
                 check()
-                found[number] = list(self._alone(unit, stages))
+                found[number] = list(self._alone(unit, ahead, stages))
         check()
         rows = [row for number in sorted(found) for row in found[number]]
         with stages.timed("write"), _writing():
             self._destination.write_part(chunk.name, rows)
         return ChunkReport.of(chunk.name, len(chunk.units), rows, stages.seconds, (begin, time.time()))
 
-    def _group(self, group: Numbered, stages: Stages) -> Rows:
+    def _group(self, group: Numbered, ahead: Ahead, stages: Stages) -> Rows:
         """Pictures that are looked at together."""
         with contextlib.ExitStack() as here:
-            reads = [self._read(unit, here, stages) for _, unit in group]
+            reads = [self._read(unit, ahead, here, stages) for _, unit in group]
             findings = self._findings([read for read in reads if read.scan is not None], stages)
             rows = [self._finished(read, findings.get(id(read)), stages) for read in reads]
         return [(number, [row]) for (number, _), row in zip(group, rows, strict=True)]
 
-    def _read(self, unit: Unit, here: contextlib.ExitStack, stages: Stages) -> _Read:
+    def _read(self, unit: Unit, ahead: Ahead, here: contextlib.ExitStack, stages: Stages) -> _Read:
         read = _Read(unit)
         with _caught(read):
             with stages.timed("fetch") as fetch:
-                read.path = here.enter_context(fetched(self._archive, unit, self._destination.staging()))
+                read.path = here.enter_context(ahead.fetched(unit))
             with stages.timed("read") as seconds:
                 ((source,), _) = sources_of(unit, read.path)
                 read.scan = source.read(self._options.series)
@@ -153,7 +156,7 @@ class Worker:
         read.seconds["analyse_seconds"] = seconds[0]
         return finding
 
-    def _alone(self, unit: Unit, stages: Stages) -> Iterator[Row]:
+    def _alone(self, unit: Unit, ahead: Ahead, stages: Stages) -> Iterator[Row]:
         """A unit that may be large or hold several scans: one of these in memory at a time."""
         first = _Read(unit)
         with contextlib.ExitStack() as here:
@@ -161,7 +164,7 @@ class Worker:
                 if unit.problem is not None:
                     raise TumorlensError(f"{unit.place or '.'}: {unit.problem}")
                 with stages.timed("fetch") as fetch:
-                    first.path = here.enter_context(fetched(self._archive, unit, self._destination.staging()))
+                    first.path = here.enter_context(ahead.fetched(unit))
                 with stages.timed("read"):
                     sources, wrong = sources_of(unit, first.path)
             if first.error is not None or first.path is None:

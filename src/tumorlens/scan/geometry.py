@@ -5,6 +5,7 @@ posterior and z to superior (LPS), NIfTI x to the right, y to anterior and z to 
 """
 
 from enum import StrEnum
+from functools import lru_cache
 from types import ModuleType
 
 import numpy as np
@@ -35,7 +36,7 @@ _ALONG = {0: Plane.SAGITTAL, 1: Plane.CORONAL, 2: Plane.AXIAL}  # by the patient
 
 def plane_of(affine_lps: NDArray[np.float64]) -> Plane:
     """The plane that slices lie in, by the direction in which they follow on each other."""
-    return _ALONG[int(_orientations().io_orientation(LPS_RAS @ affine_lps)[0, 0])]
+    return _ALONG[int(_orientation(LPS_RAS @ affine_lps)[0, 0])]
 
 
 def best_plane(affine_ras: NDArray[np.float64], shape: tuple[int, ...]) -> Plane:
@@ -47,7 +48,7 @@ def best_plane(affine_ras: NDArray[np.float64], shape: tuple[int, ...]) -> Plane
         affine_ras: (4, 4), of the volume.
         shape: Of the volume, three sizes.
     """
-    along = _orientations().io_orientation(affine_ras)[:, 0]
+    along = _orientation(affine_ras)[:, 0]
     if sorted(shape)[:2].count(1) == 1:  # one size is 1, the others aren't
         return _ALONG[int(along[shape.index(1)])]
     sizes = np.linalg.norm(affine_ras[:3, :3], axis=0)
@@ -60,9 +61,7 @@ def best_plane(affine_ras: NDArray[np.float64], shape: tuple[int, ...]) -> Plane
 def turn_to(affine_ras: NDArray[np.float64], plane: Plane) -> NDArray[np.float64]:
     """How a volume's axes are to be permuted and flipped for slices of a plane; (3, 2), nibabel's form."""
     wanted = _orientations().axcodes2ornt(_TOWARDS[plane])
-    turn: NDArray[np.float64] = _orientations().ornt_transform(
-        _orientations().io_orientation(affine_ras), wanted
-    )
+    turn: NDArray[np.float64] = _orientations().ornt_transform(_orientation(affine_ras), wanted)
     return turn
 
 
@@ -94,6 +93,19 @@ def turned_back_affine(
     """The inverse of `turned_affine`; ``shape`` is again that of the volume before it was turned."""
     result: NDArray[np.float64] = affine @ np.linalg.inv(_orientations().inv_ornt_aff(turn, shape))
     return result
+
+
+def _orientation(affine_ras: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Along which of the patient's axes each of a volume's runs, and which way; (3, 2), nibabel's form."""
+    return _orientation_of(np.ascontiguousarray(affine_ras[:3, :3], np.float64).tobytes()).copy()
+
+
+@lru_cache(maxsize=256)  # an archive's slices lie in few directions, and each takes as long as its header
+def _orientation_of(directions: bytes) -> NDArray[np.float64]:
+    affine = np.eye(4)
+    affine[:3, :3] = np.frombuffer(directions, np.float64).reshape(3, 3)
+    orientation: NDArray[np.float64] = _orientations().io_orientation(affine)
+    return orientation
 
 
 def _orientations() -> ModuleType:
