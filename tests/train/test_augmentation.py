@@ -15,14 +15,19 @@ GEOMETRY = {
     "crop": {"crop": 0.6},
     "all": {"rotation": 20, "horizontal_flip": True, "vertical_flip": True, "crop": 0.7},
 }
+SOMETIMES = {  # drawn half as often, so not from every seed
+    "zoom out": {"zoom_out": 0.3},
+    "elastic": {"elastic": 6},
+}
 INTENSITY = {
     "brightness": {"brightness": 0.4},
     "contrast": {"contrast": 0.4},
     "gamma": {"gamma": 1},
 }
 EVERYTHING = AugmentationRecipe(
-    rotation=20, horizontal_flip=True, vertical_flip=True, crop=0.7, brightness=0.3, contrast=0.3, gamma=0.5
-)
+    rotation=20, horizontal_flip=True, vertical_flip=True, crop=0.7, zoom_out=0.2, elastic=5,
+    brightness=0.3, contrast=0.3, gamma=0.5,
+)  # fmt: skip
 
 
 def disc() -> tuple[Tensor, Tensor]:
@@ -44,6 +49,33 @@ def test_the_mask_stays_on_the_picture(name: str, seed: int) -> None:
     moved, moved_mask = change(image, mask, seed)
     assert overlap(moved > 0.45, moved_mask) > 0.9
     assert not torch.equal(moved_mask, mask)
+
+
+@pytest.mark.parametrize("name", SOMETIMES)
+def test_the_mask_stays_on_a_smaller_and_on_a_bent_picture(name: str) -> None:
+    image, mask = disc()
+    change = Augmentation(AugmentationRecipe(probability=1, **SOMETIMES[name]), SIZE)  # type: ignore[arg-type]
+    drawn = [change(image, mask, seed) for seed in range(40)]
+    moved = [(picture, region) for picture, region in drawn if not torch.equal(region, mask)]
+    assert 10 < len(moved) < 30
+    assert min(overlap(picture > 0.45, region) for picture, region in moved) > 0.9
+
+
+def test_zooming_out_makes_a_lesion_smaller_by_no_more_than_asked() -> None:
+    image, mask = disc()
+    change = Augmentation(AugmentationRecipe(probability=1, zoom_out=0.3), SIZE)
+    shares = [float(change(image, mask, seed)[1].sum() / mask.sum()) for seed in range(60)]
+    assert min(shares) > 0.7**2 * 0.95
+    assert min(shares) < 0.65
+    assert max(shares) <= 1.02
+
+
+def test_elastic_bends_a_lesion_into_another_shape_nearby() -> None:
+    image, mask = disc()
+    change = Augmentation(AugmentationRecipe(probability=1, elastic=6), SIZE)
+    bent = [region for _, region in (change(image, mask, seed) for seed in range(40))]
+    assert min(overlap(region, mask) for region in bent) < 0.9
+    assert min(overlap(region, mask) for region in bent) > 0.3
 
 
 @pytest.mark.parametrize("name", INTENSITY)

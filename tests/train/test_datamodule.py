@@ -75,6 +75,18 @@ def test_epochs_change_a_slice_differently(tiny: TumorDataset) -> None:
     assert not any(torch.equal(image, other) for image, _ in first for other, _ in second)
 
 
+def test_a_phase_s_own_changes_are_made_in_its_epochs_alone(tiny: TumorDataset) -> None:
+    phases = "[{epochs: 2, learning_rate: 1.0e-3}, {epochs: 1, learning_rate: 1.0e-3, augmentation: " + (
+        "{probability: 1, rotation: 40}}, {epochs: 1, learning_rate: 1.0e-3}]"
+    )
+    plain = module_of(tiny, tiny_recipe("augmentation.probability=0")).train_dataloader()
+    phased = module_of(
+        tiny, tiny_recipe("augmentation.probability=0", f"training.phases={phases}")
+    ).train_dataloader()
+    as_it_is = [same(epoch_of(plain, epoch), epoch_of(phased, epoch)) for epoch in range(4)]
+    assert as_it_is == [True, True, False, True]
+
+
 def test_each_slice_of_a_batch_has_a_draw_of_its_own(tiny: TumorDataset) -> None:
     recipe = tiny_recipe("augmentation.probability=0.5", "augmentation.horizontal_flip=true",
         "augmentation.rotation=0", "augmentation.crop=1", "training.batch_size=12")  # fmt: skip

@@ -2,11 +2,15 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from tumorlens.train.recipe import AugmentationRecipe
+
+_MOVED = 0.06  # share of the slice's side, where it is made smaller
+_SHEARED = 6  # degrees, likewise
 
 
 class RandomGamma(v2.Transform):  # type: ignore[misc] # torchvision ships no types
@@ -26,6 +30,31 @@ class RandomGamma(v2.Transform):  # type: ignore[misc] # torchvision ships no ty
         if isinstance(inpt, tv_tensors.Image):
             return self._call_kernel(functional.adjust_gamma, inpt, gamma=params["gamma"])
         return inpt
+
+
+class RandomElastic(v2.Transform):  # type: ignore[misc] # torchvision ships no types
+    """Bend a slice smoothly: displacements between those drawn at the nodes of a coarse grid.
+
+    torchvision's own `v2.ElasticTransform` smooths a displacement drawn at each pixel, which takes about as
+    long as a step of training.
+    """
+
+    def __init__(self, pixels: float) -> None:
+        super().__init__()
+        self.pixels = pixels
+
+    def make_params(self, flat_inputs: list[Tensor]) -> dict[str, Tensor]:
+        """Draw the displacements, once for all inputs."""
+        rows, columns = flat_inputs[0].shape[-2:]
+        nodes = int(torch.randint(3, 8, ()))
+        drawn = torch.randn(1, 2, nodes, nodes).clamp(-2, 2) * self.pixels / 2 * torch.rand(())
+        bent = interpolate(drawn, (rows, columns), mode="bicubic", align_corners=True)
+        scale = torch.tensor([2 / columns, 2 / rows])  # to the [-1, 1] of torch's grids
+        return {"displacement": bent.permute(0, 2, 3, 1) * scale}
+
+    def transform(self, inpt: object, params: dict[str, Tensor]) -> object:
+        """Bend an image or a mask."""
+        return self._call_kernel(functional.elastic, inpt, displacement=params["displacement"])
 
 
 class Augmentation:
@@ -70,6 +99,17 @@ def _changes(recipe: AugmentationRecipe, size: int) -> list[v2.Transform]:
     if recipe.crop < 1:
         crop = v2.RandomResizedCrop(size, scale=(recipe.crop, 1), ratio=(0.9, 1 / 0.9), interpolation=linear)
         changes.append(sometimes(crop))
+    if recipe.zoom_out:
+        smaller = v2.RandomAffine(
+            0,
+            translate=(_MOVED, _MOVED),
+            scale=(1 - recipe.zoom_out, 1),
+            shear=_SHEARED,
+            interpolation=linear,
+        )
+        changes.append(v2.RandomApply([smaller], p=p / 2))
+    if recipe.elastic:
+        changes.append(v2.RandomApply([RandomElastic(recipe.elastic)], p=p / 2))
     if recipe.brightness or recipe.contrast:
         changes.append(sometimes(v2.ColorJitter(recipe.brightness, recipe.contrast)))
     if recipe.gamma:

@@ -1,6 +1,8 @@
 """From a dataset and a split to batches, the same in whatever process and wherever training resumes."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
+from typing import NamedTuple, Self
 
 import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
 import torch
@@ -11,7 +13,7 @@ from tumorlens.dataset import TumorDataset
 from tumorlens.dataset.prepared import PreparedSlices, prepare_dataset
 from tumorlens.train.augmentation import Augmentation
 from tumorlens.train.lesion import LesionChange
-from tumorlens.train.recipe import Recipe
+from tumorlens.train.recipe import AugmentationRecipe, Recipe
 from tumorlens.train.share import Batch, Draw, Order, Share, ShareSampler
 from tumorlens.train.split import Side, Split
 
@@ -37,6 +39,17 @@ class EpochSampler(Sampler[Draw]):
             yield Draw(self._positions[index], self._epoch)
 
 
+class _Changes(NamedTuple):
+    """A phase's random changes, in the order in which a slice goes through them."""
+
+    lesion: LesionChange
+    augmentation: Augmentation
+
+    @classmethod
+    def of(cls, recipe: AugmentationRecipe, size: int) -> Self:
+        return cls(LesionChange(recipe), Augmentation(recipe, size))
+
+
 class SliceDataset(Dataset[Batch]):
     """Slices by `Share`; augmented where a recipe says how."""
 
@@ -44,8 +57,14 @@ class SliceDataset(Dataset[Batch]):
         self._prepared = prepared
         self._labels = labels
         self._seed = recipe.training.seed if recipe else 0
-        self._lesion = LesionChange(recipe.augmentation) if recipe else None
-        self._augmentation = Augmentation(recipe.augmentation, recipe.size) if recipe else None
+        self._ends: tuple[int, ...] = ()
+        self._phases: list[_Changes] = []
+        if recipe is not None:
+            self._ends = recipe.training.phase_ends
+            self._phases = [
+                _Changes.of(phase.augmentation or recipe.augmentation, recipe.size)
+                for phase in recipe.training.phases
+            ]
 
     def __getitem__(self, share: Share) -> Batch:
         image, mask, label, natural = default_collate([self._slice(draw) for draw in share.draws])
@@ -56,10 +75,11 @@ class SliceDataset(Dataset[Batch]):
         image = torch.tensor(self._prepared.images[draw.position]).unsqueeze(0)
         mask = torch.tensor(self._prepared.masks[draw.position]).unsqueeze(0)
         changed = False
-        if self._lesion is not None and self._augmentation is not None:
+        if self._phases:
+            phase = self._phases[bisect_left(self._ends[:-1], draw.epoch)]
             seed = mixed_seed(self._seed, draw.epoch, draw.position)
-            image, mask, changed = self._lesion(image, mask, seed)
-            image, mask = self._augmentation(image, mask, seed)
+            image, mask, changed = phase.lesion(image, mask, seed)
+            image, mask = phase.augmentation(image, mask, seed)
         return image, mask, torch.tensor(self._labels[draw.position]), torch.tensor(not changed)
 
 

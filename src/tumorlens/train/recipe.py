@@ -108,6 +108,9 @@ class AugmentationRecipe(_Strict):
         horizontal_flip: Mirror left and right.
         vertical_flip: Mirror up and down.
         crop: Smallest share of the slice's area that a random crop keeps; 1 is off.
+        zoom_out: Largest share by which a slice becomes smaller, then also moved and sheared a little; half
+            as often.
+        elastic: Largest of the smooth displacements, about, in pixels; half as often.
         brightness: Largest relative change.
         contrast: Largest relative change.
         gamma: Largest change of the exponent's logarithm (base 2).
@@ -122,6 +125,8 @@ class AugmentationRecipe(_Strict):
     horizontal_flip: bool = False
     vertical_flip: bool = False
     crop: Annotated[float, Field(gt=0, le=1)] = 1
+    zoom_out: Annotated[float, Field(ge=0, lt=1)] = 0
+    elastic: Annotated[float, Field(ge=0, le=64)] = 0
     brightness: Fraction = 0
     contrast: Fraction = 0
     gamma: Annotated[float, Field(ge=0, le=2)] = 0
@@ -145,6 +150,7 @@ class PhaseRecipe(_Strict):
             frozen, batch norms included.
         schedule: ``constant``, or ``cosine`` down to zero at the phase's end.
         warmup_epochs: Over which the learning rate rises from zero.
+        augmentation: Of this phase alone, instead of the recipe's.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -152,6 +158,7 @@ class PhaseRecipe(_Strict):
     trainable: Literal["all", "last-block", "head"] = "all"
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: Annotated[float, Field(ge=0)] = 0
+    augmentation: AugmentationRecipe | None = None
 
 
 class SmallerFirst(_Strict):
