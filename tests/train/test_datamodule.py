@@ -76,12 +76,13 @@ def test_epochs_change_a_slice_differently(tiny: TumorDataset) -> None:
 
 
 def test_a_phase_s_own_changes_are_made_in_its_epochs_alone(tiny: TumorDataset) -> None:
-    phases = "[{epochs: 2, learning_rate: 1.0e-3}, {epochs: 1, learning_rate: 1.0e-3, augmentation: " + (
-        "{probability: 1, rotation: 40}}, {epochs: 1, learning_rate: 1.0e-3}]"
+    turned = "augmentation: {probability: 1, rotation: 40}"
+    phases = ", ".join(
+        f"{{epochs: {n}, learning_rate: 1.0e-3, {more}}}" for n, more in ((2, ""), (1, turned), (1, ""))
     )
     plain = module_of(tiny, tiny_recipe("augmentation.probability=0")).train_dataloader()
     phased = module_of(
-        tiny, tiny_recipe("augmentation.probability=0", f"training.phases={phases}")
+        tiny, tiny_recipe("augmentation.probability=0", f"training.phases=[{phases}]")
     ).train_dataloader()
     as_it_is = [same(epoch_of(plain, epoch), epoch_of(phased, epoch)) for epoch in range(4)]
     assert as_it_is == [True, True, False, True]
