@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scale.formulas import Case, Plan
+from scale.rates import ONE_RUN
 from scale.simulation import simulate
 from tumorlens.batch.work import TOGETHER
 
@@ -120,7 +121,7 @@ def real_case(run: Document, measured: Document) -> Case:
         cores=run["cores"],
         threads=run["workers"] // run["cores"],
         work=size * seconds,
-        wait=size * run["away_seconds"],
+        wait=size * max(0.0, run["away_seconds"] / ONE_RUN.ahead - seconds),
         start=statistics.median(form["start_seconds"]),
         spread=form["spread"],
     )

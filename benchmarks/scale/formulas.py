@@ -96,8 +96,8 @@ class Design:
         chunk_units: Units of a part, at most.
         chunk_bytes: Of the files of a part, at most.
         most_tasks: Of a run.
-        plan_lines: Chunks of a file of the plan, which is read anew for each of them.
-        threads: Of a core, so that one works while others wait for files.
+        ahead: Units whose files a worker fetches while it works on one.
+        files: Of these, fetched at once.
         inventory: Whether names come from an inventory file and not from LIST requests.
         lists_first: Whether all is listed before the first task.
         prefixes: Of the storage, over which requests are spread.
@@ -109,8 +109,8 @@ class Design:
     chunk_units: int = 64
     chunk_bytes: int = 256 << 20
     most_tasks: int = 10_000
-    plan_lines: int = 64
-    threads: int = 1
+    ahead: int = 8
+    files: int = 16
     inventory: bool = False
     lists_first: bool = True
     prefixes: int = 1
@@ -126,7 +126,7 @@ class Case:
         cores: That work.
         threads: Of a core.
         work: Seconds of a core for a task.
-        wait: Seconds that a task waits for files, without using a core.
+        wait: Seconds that a task waits for files that aren't there yet, without using a core.
         holds: Seconds for which a task holds each thing that all share, such as the network.
         listing: Seconds to list all.
         lists_first: Whether no task begins before that.
@@ -247,8 +247,7 @@ class Plan:
     @property
     def bytes_read(self) -> float:
         """The archive's own, and the plan's."""
-        planned = self.design.plan_lines * self.rates.unit_text_bytes
-        return self.slices * self.rates.slice_bytes + self.units * planned
+        return self.slices * self.rates.slice_bytes + self.units * self.rates.unit_text_bytes
 
     @property
     def rows_bytes(self) -> float:
@@ -265,6 +264,17 @@ class Plan:
         """LIST requests: the names once for the work and once for the time left."""
         return 0.0 if self.design.inventory else 2 * self.slices / LISTED
 
+    @property
+    def wait_seconds(self) -> float:
+        """For which a worker waits for a slice's file, although it is fetched while others are worked on."""
+        flying = min(self.design.ahead * self.rates.unit_slices, self.design.files)
+        return max(0.0, self.site.fetch_seconds / flying - self.rates.core_seconds)
+
+    @property
+    def first_seconds(self) -> float:
+        """For which a worker waits for a chunk's first unit, which nothing was done before."""
+        return self.site.fetch_seconds * math.ceil(self.rates.unit_slices / self.design.files)
+
     def listing(self) -> float:
         """Seconds until all is listed and planned."""
         asked = 0.0 if self.design.inventory else self.slices / LISTED * self.site.list_seconds
@@ -278,9 +288,8 @@ class Plan:
         return Case(
             tasks=self.tasks,
             cores=self.cores,
-            threads=design.threads,
             work=slices * rates.core_seconds + chunks * rates.commit_seconds,
-            wait=slices * site.fetch_seconds,
+            wait=slices * self.wait_seconds + chunks * self.first_seconds,
             holds={
                 "bandwidth": self.bytes_read / self.tasks / bandwidth,
                 "requests": self.gets / self.tasks / (site.gets * design.prefixes)

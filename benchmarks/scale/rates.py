@@ -7,19 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 from scale.formulas import Design, Rates, Site
-from tumorlens.batch import ray_engine, unit
+from tumorlens.batch import ahead, ray_engine, unit
 from tumorlens.batch.options import CHUNK
 
 SHARD_CORES, SHARD_SLICES = 64, 100_000  # a shard for so many cores, none smaller
 CHUNKS_A_CORE, MOST_UNITS, MOST_BYTES = 100, 1_000, 2 << 30  # so many chunks, none larger
-THREADS = 4  # of a core
 
 ONE_RUN = Design(
     "one run",
     chunk_units=CHUNK,
     chunk_bytes=unit._MOST_BYTES,
     most_tasks=ray_engine._MOST_BLOCKS,
-    plan_lines=ray_engine._LINES,
+    ahead=ahead._AT_ONCE,
+    files=ahead._FILES_AT_ONCE,
 )
 """``tumorlens batch --engine ray`` with its defaults."""
 
@@ -68,13 +68,11 @@ def sharded(slices: float, cores: int, rates: Rates, site: Site) -> Design:
 
 
 def changed(slices: float, cores: int, rates: Rates, site: Site) -> Design:
-    """The same with changes to tumorlens: threads that fetch ahead, inventories, listing beside the work."""
+    """The same with changes to tumorlens: inventories, listing beside the work, larger parts."""
     return replace(
         sharded(slices, cores, rates, site),
         name="changed",
         chunk_bytes=MOST_BYTES,
-        plan_lines=1,
-        threads=THREADS,
         inventory=True,
         lists_first=False,
     )
@@ -89,6 +87,6 @@ def rules() -> str:
         f"*Sharded* has one command for every {SHARD_CORES} cores (none for fewer than {SHARD_SLICES:,} "
         "slices), each on a folder of its own with an output folder of its own, on machines beside the "
         f"storage; `--chunk` leaves each core {CHUNKS_A_CORE} chunks of at most {MOST_UNITS:,} inputs. "
-        f"*Changed* has {THREADS} threads for each core, names from an inventory, "
-        "listed while the work goes on, and plans read once."
+        "*Changed* has names from an inventory, listed while the work goes on, and parts of up to "
+        f"{MOST_BYTES >> 30} GB of files."
     )

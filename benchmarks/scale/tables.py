@@ -10,6 +10,7 @@ from scale.formulas import GB, HOUR, LISTED, Design, Plan, Rates, Site
 from scale.markdown import amount, number, span, table
 from scale.measured_tables import FORMS, graphics, other_rates, rates_table, real_runs
 from scale.rates import DESIGNS, ONE_RUN, rates_of, rules
+from tumorlens.batch import file_list
 
 SIZES = {"one million": 1e6, "one hundred million": 1e8, "one billion": 1e9}
 FLEETS = (2, 64, 1_024, 16_384)
@@ -162,21 +163,21 @@ def coordinator(measured: Document, form: str, site: Site) -> str:
             [
                 f"{name}, {FORMS[each]}",
                 span(plan.listing()),
-                span(slices * site.fetch_seconds),
+                span(slices * site.fetch_seconds / file_list._ASKED_AT_ONCE),
                 amount(held),
                 f"{plan.chunks:,}",
                 span(resume),
-                amount(plan.units * rates.unit_text_bytes * ONE_RUN.plan_lines),
+                amount(plan.units * rates.unit_text_bytes),
             ]
         )
     head = (
         "slices",
         "listing, before the first task",
-        "the same from a list of URLs, a request each",
+        f"the same from a list of URLs, a request each, {file_list._ASKED_AT_ONCE} at once",
         "memory of plan and keys",
         "parts",
         "reading all parts, to go on after a stop",
-        "the plan, as often as workers read it",
+        "the plan",
     )
     return table(head, rows)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tumorlens.batch.ahead import _AT_ONCE, _MOST_BYTES, Ahead
+from tumorlens.batch.ahead import _AT_ONCE, _FILES_AT_ONCE, _MOST_BYTES, Ahead
 from tumorlens.batch.unit import StoredFile, Unit
 from tumorlens.errors import TumorlensError
 
@@ -102,6 +102,26 @@ def test_a_file_that_is_gone_is_told_to_who_asks_for_it_alone(tmp_path: Path) ->
             else:
                 assert text(ahead, unit) == unit.place
     assert not list(tmp_path.iterdir())
+
+
+def test_the_files_of_a_folder_come_at_once(tmp_path: Path) -> None:
+    files = tuple(StoredFile(f"study/{n:02}.dcm", 1, "") for n in range(24))
+    far = FarAway(seconds=0.05)
+    unit = Unit("study", files, is_folder=True)
+    with Ahead(far, [unit], lambda: tmp_path) as ahead, ahead.fetched(unit) as folder:
+        assert sorted(each.name for each in folder.iterdir()) == [f"{n:02}.dcm" for n in range(24)]
+    assert 8 < far.most_at_once <= _FILES_AT_ONCE
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_a_file_that_is_gone_leaves_nothing_behind(tmp_path: Path) -> None:
+    files = tuple(StoredFile(f"study/{n:02}.dcm", 1, "") for n in range(24))
+    far = FarAway(seconds=0.02, missing="study/03.dcm")
+    with Ahead(far, [unit := Unit("study", files, is_folder=True)], lambda: tmp_path) as ahead:
+        with pytest.raises(TumorlensError, match=r"03\.dcm: can't be read"), ahead.fetched(unit):
+            pass
+        assert len(far.begun) == 24
+        assert not list(tmp_path.iterdir())
 
 
 def test_nothing_stays_when_the_work_ends_early(tmp_path: Path) -> None:

@@ -4,16 +4,18 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tumorlens.batch.archive import Archive
 from tumorlens.batch.fetched import fetched
-from tumorlens.batch.unit import Unit
+from tumorlens.batch.unit import StoredFile, Unit
 
 _AT_ONCE = 8  # units that are fetched, or lie here untaken; a store far away takes its time for each
+_FILES_AT_ONCE = 16  # of all these
 _MOST_BYTES = 64 << 20  # of these, unless a single one is larger
 
 
@@ -35,11 +37,11 @@ class Ahead:
         self._waiting = deque(unit for unit in units if _is_elsewhere(unit, archive))
         self._begun: dict[bytes, Future[_Here]] = {}
         self._bytes = 0
-        self._pool: ThreadPoolExecutor | None = None
+        self._over = False
+        self._unit_pool = ThreadPoolExecutor(_AT_ONCE)
+        self._file_pool = ThreadPoolExecutor(_FILES_AT_ONCE)
 
     def __enter__(self) -> Self:
-        if self._waiting:
-            self._pool = ThreadPoolExecutor(min(_AT_ONCE, len(self._waiting)))
         self._begin_more()
         return self
 
@@ -47,13 +49,14 @@ class Ahead:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
+            self._over = True
             self._waiting.clear()
             left = list(self._begun.values())
         for future in left:
             future.cancel()
             future.add_done_callback(_discard)
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._unit_pool.shutdown()
+        self._file_pool.shutdown()
 
     @contextlib.contextmanager
     def fetched(self, unit: Unit) -> Iterator[Path]:
@@ -63,7 +66,7 @@ class Ahead:
             TumorlensError: A file is gone, may not be read or is damaged.
             StorageError: The storage doesn't answer.
         """
-        if self._pool is None or not _is_elsewhere(unit, self._archive):
+        if not _is_elsewhere(unit, self._archive):
             with fetched(self._archive, unit, self._copies()) as path:
                 yield path
             return
@@ -95,17 +98,30 @@ class Ahead:
 
     def _begin(self, unit: Unit) -> None:
         """With the lock held."""
-        assert self._pool is not None  # noqa: S101 - where something waits, there is one
         self._bytes += _bytes(unit)
-        self._begun[unit.key] = self._pool.submit(_Here, self._archive, unit, self._copies)
+        self._begun[unit.key] = self._unit_pool.submit(self._fetch, unit)
+
+    def _fetch(self, unit: Unit) -> "_Here":
+        return _Here(fetched(self._archive, unit, self._copies(), self._each))
+
+    def _each(self, function: Callable[[StoredFile], None], files: Iterable[StoredFile]) -> list[None]:
+        """Call a function on each file; when this ends, none is under way, whatever went wrong."""
+
+        def unless_over(file: StoredFile) -> None:
+            if not self._over:
+                function(file)
+
+        futures = [self._file_pool.submit(unless_over, file) for file in files]
+        wait(futures)
+        return [future.result() for future in futures]
 
 
 class _Here:
     """A unit's files, fetched; gone when its `with` block ends."""
 
-    def __init__(self, archive: Archive, unit: Unit, copies: Callable[[], Path | None]) -> None:
+    def __init__(self, files: AbstractContextManager[Path]) -> None:
         self._stack = contextlib.ExitStack()
-        self._path = self._stack.enter_context(fetched(archive, unit, copies()))
+        self._path = self._stack.enter_context(files)
 
     def __enter__(self) -> Path:
         return self._path

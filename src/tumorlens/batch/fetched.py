@@ -2,26 +2,29 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from tumorlens.batch.archive import Archive
-from tumorlens.batch.unit import Unit
+from tumorlens.batch.unit import StoredFile, Unit
 from tumorlens.errors import TumorlensError
 from tumorlens.scan.reader import is_dicom, read_head
 from tumorlens.scan.sources import Source, find_sources
+
+Map = Callable[[Callable[[StoredFile], None], Iterable[StoredFile]], Iterable[None]]
 
 _DICOM = (".dcm", ".dicom", ".ima")
 
 
 @contextlib.contextmanager
-def fetched(archive: Archive, unit: Unit, copies: Path | None) -> Iterator[Path]:
+def fetched(archive: Archive, unit: Unit, copies: Path | None, map_: Map = map) -> Iterator[Path]:
     """Yield the path of a unit's file, or of a folder with its files; what was copied is gone afterwards.
 
     Args:
         archive: Where it comes from.
         unit: Which.
         copies: A folder for copies; None for the machine's temporary one.
+        map_: Calls a function on each of its files, in any threads.
 
     Raises:
         TumorlensError: A file is gone, may not be read or is damaged.
@@ -35,8 +38,8 @@ def fetched(archive: Archive, unit: Unit, copies: Path | None) -> Iterator[Path]
         name = PurePosixPath(unit.place).name or "scan"
         folder = Path(temporary, name) if unit.is_folder else Path(temporary)
         folder.mkdir(exist_ok=True)
-        for file in unit.files:
-            _fetch(archive, file.path, folder / _inside(unit, file.path))
+        for _ in map_(lambda file: _fetch(archive, file.path, folder / _inside(unit, file.path)), unit.files):
+            pass
         yield folder if unit.is_folder else folder / name
 
 

@@ -52,7 +52,11 @@ _FIELDS = [
     _field("strangeness", pa.float64(), "How unlike the slices trained on it looks."),
     _field("warnings", pa.list_(pa.string()), "Kinds of warnings, such as unfamiliar."),
     _field("warning_texts", pa.list_(pa.string()), "The same for people."),
-    _field("fetch_seconds", pa.float64(), "To bring its files here."),
+    _field(
+        "fetch_seconds",
+        pa.float64(),
+        "Waited for its files; from elsewhere they come while others are worked on.",
+    ),
     _field("read_seconds", pa.float64(), "To read them."),
     _field("analyse_seconds", pa.float64(), "To analyse it; of pictures looked at together, its share."),
     _field("write_seconds", pa.float64(), "To write the files asked for."),
