@@ -6,8 +6,8 @@ On real slices, in turns, round after round; medians. As many slices are looked 
 the networks have never seen (see `looks.py`).
 
 - the bare graphs: ONNX Runtime on tensors that lie ready, the same looks at the same slices, on all cores.
-- files to findings: `read_scan` and `Analyzer`, from MATLAB, DICOM (uncompressed) and PNG files; also as a
-  share of the bare graphs' rate.
+- files to findings: `read_scan` and `Analyzer`, from MATLAB, DICOM (uncompressed) and PNG files, one by one
+  and, as `tumorlens batch` takes them, four together; also as a share of the bare graphs' rate.
 - from one core to two: the same in processes that may use one core and two.
 """
 
@@ -28,6 +28,8 @@ from real_slices import as_pngs, some_slices
 from stack import write_slice
 
 from tumorlens import Analyzer, read_scan
+from tumorlens.batch.unit import blocks
+from tumorlens.batch.work import TOGETHER
 from tumorlens.bundle import open_bundle
 from tumorlens.ensemble import Batch, Ensemble, Outputs
 from tumorlens.parallel import in_order, processors
@@ -80,9 +82,11 @@ def in_turns(work: dict[str, Callable[[], object]], count: int, rounds: int) -> 
     return {name: count / statistics.median(times) for name, times in seconds.items()}
 
 
-def analysed(analyzer: Analyzer, files: Sequence[Path]) -> int:
-    """How many findings there are, each from a file."""
-    return sum(1 for _ in in_order(lambda path: analyzer.analyze(read_scan(path)), files))
+def analysed(analyzer: Analyzer, files: Sequence[Path], together: int) -> int:
+    """How many findings there are, each from a file, so many files at a time."""
+    groups = list(blocks(files, together))
+    found = in_order(lambda group: analyzer.analyze_batch([read_scan(path) for path in group]), groups)
+    return sum(map(len, found))
 
 
 def prepared(files: Sequence[Path], size: int) -> list[Batch]:
@@ -103,7 +107,10 @@ def measure(files: Sequence[Path], rounds: int) -> None:
             "graphs": lambda: list(in_order(lambda told: ensemble.models[told[0]](told[1]), tensors))
         }
         for kind, paths in kinds.items():
-            work[kind] = lambda paths=paths: analysed(analyzer, paths)  # type: ignore[misc]
+            for together, words in ((1, "one by one"), (TOGETHER, f"{TOGETHER} together")):
+                work[f"{kind}, {words}"] = lambda paths=paths, together=together: analysed(  # type: ignore[misc]
+                    analyzer, paths, together
+                )
         rates = in_turns(work, len(files), rounds)
     print(
         f"{len(files)} real slices, {looks:.2f} looks at each ({AGAIN:.1%} by both networks, {MIRRORED:.1%} "
@@ -111,8 +118,8 @@ def measure(files: Sequence[Path], rounds: int) -> None:
     )
     print("| | slices a second | of the bare graphs |\n| --- | --- | --- |")
     print(f"| the bare graphs on ready tensors | {rates['graphs']:.1f} | |")
-    for kind in kinds:
-        print(f"| files to findings, {kind} | {rates[kind]:.1f} | {rates[kind] / rates['graphs']:.2f} |")
+    for kind, rate in list(rates.items())[1:]:
+        print(f"| files to findings, {kind} | {rate:.1f} | {rate / rates['graphs']:.2f} |")
 
 
 def scaling(data: Path, slices: int, rounds: int) -> None:
@@ -138,7 +145,7 @@ def on_cores(files: Sequence[Path], cores: int) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     bundle = open_bundle()
     analyzer = Analyzer(with_shares(bundle, prepared(files, bundle.manifest.size)))
-    print(in_turns({"": lambda: analysed(analyzer, files)}, len(files), 2)[""])
+    print(in_turns({"": lambda: analysed(analyzer, files, 1)}, len(files), 2)[""])
 
 
 def main() -> None:
