@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
-from highdicom.sc import SCImage
 from numpy.typing import NDArray
 from pydicom import Dataset
 
@@ -15,7 +15,7 @@ from tumorlens.finding.picture import captioned_overlay
 _TOWARDS = (("L", "R"), ("P", "A"), ("H", "F"))  # of each axis of LPS: along it, and against it
 
 
-def write_capture(finding: Finding, path: Path) -> SCImage:
+def write_capture(finding: Finding, path: Path) -> hd.sc.SCImage:
     """Write the overlay as a DICOM secondary capture; see `capture`.
 
     Returns:
@@ -30,7 +30,7 @@ def write_capture(finding: Finding, path: Path) -> SCImage:
     return made
 
 
-def capture(finding: Finding) -> SCImage:
+def capture(finding: Finding) -> hd.sc.SCImage:
     """The overlay of the slice with the largest outline as a DICOM secondary capture, in RGB.
 
     It is turned as the slice is looked at, and belongs to the source's study. Its text names the tumor, never
@@ -41,7 +41,7 @@ def capture(finding: Finding) -> SCImage:
     """
     source = source_of(finding.scan, "a secondary capture")
     sides = _sides(finding)
-    made = SCImage(
+    made = hd.sc.SCImage(
         pixel_array=np.asarray(captioned_overlay(finding, finding.key_slice)),
         photometric_interpretation="RGB",
         bits_allocated=8,
@@ -58,7 +58,7 @@ def capture(finding: Finding) -> SCImage:
     return made
 
 
-def _describe(made: SCImage, finding: Finding, source: DicomSource) -> None:
+def _describe(made: hd.sc.SCImage, finding: Finding, source: DicomSource) -> None:
     """Say what it was derived from."""
     made.BodyPartExamined = "HEAD"
     made.BurnedInAnnotation = "NO"  # none that tells whose image it is

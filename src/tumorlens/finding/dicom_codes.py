@@ -8,8 +8,8 @@ No standard has a term for the probability of a tumor type. Those three are of a
 ``99TUMORLENS``, which every report declares.
 """
 
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
-from highdicom.sr import CodedConcept
+import highdicom as hd
+from highdicom import coding_schemes
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
@@ -35,7 +35,7 @@ NO_UNITS: Code = codes.UCUM.NoUnits
 TUMOR_TYPE = Code(codes.SCT.AssociatedMorphology.value, "SCT", "Associated morphology")
 """The question that the tumor's type answers."""
 COMMENT: Code = codes.DCM.Comment
-DEVICE = CodedConcept.from_code(codes.DCM.Device)
+DEVICE = hd.sr.CodedConcept.from_code(codes.DCM.Device)
 MRI: Code = codes.cid100.MRIUnspecifiedBodyRegion
 ARTIFICIAL_INTELLIGENCE: Code = codes.DCM.ArtificialIntelligence
 
@@ -47,9 +47,9 @@ _TYPES = {
 _PRIVATE = "99TUMORLENS"
 
 
-def private_scheme() -> CodingSchemeIdentificationItem:
+def private_scheme() -> coding_schemes.CodingSchemeIdentificationItem:
     """The declaration of the private scheme in a file that uses it."""
-    return CodingSchemeIdentificationItem(
+    return coding_schemes.CodingSchemeIdentificationItem(
         designator=_PRIVATE, name="Probabilities of tumor types", responsible_organization="tumorlens"
     )
 
@@ -59,7 +59,7 @@ def type_code(tumor_type: TumorType | None) -> Code:
     return NEOPLASM if tumor_type is None else _TYPES[tumor_type]
 
 
-def probability_code(tumor_type: TumorType) -> CodedConcept:
+def probability_code(tumor_type: TumorType) -> hd.sr.CodedConcept:
     """The private term for the probability, in [0, 1], that a tumor is of this type."""
     value = f"P-{tumor_type.name}"
-    return CodedConcept(value, _PRIVATE, f"Probability of {tumor_type.title}")
+    return hd.sr.CodedConcept(value, _PRIVATE, f"Probability of {tumor_type.title}")

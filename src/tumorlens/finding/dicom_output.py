@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from highdicom import AlgorithmIdentificationSequence
+import highdicom as hd
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
@@ -60,10 +60,10 @@ def versions(finding: Finding) -> list[str]:
     return [__version__, *([f"model={name}"] if name else [])]
 
 
-def algorithm(finding: Finding) -> AlgorithmIdentificationSequence:
+def algorithm(finding: Finding) -> hd.AlgorithmIdentificationSequence:
     """What outlined the tumor."""
     name = model(finding)
-    return AlgorithmIdentificationSequence(
+    return hd.AlgorithmIdentificationSequence(
         name=SOFTWARE,
         family=dicom_codes.ARTIFICIAL_INTELLIGENCE,
         version=__version__,

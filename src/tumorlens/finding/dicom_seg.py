@@ -4,9 +4,8 @@ import copy
 from collections.abc import Sequence
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
-from highdicom.color import CIELabColor
-from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage, generate_uid
@@ -25,7 +24,7 @@ SEGMENT = 1
 _WANTED = "a segmentation"
 
 
-def write_seg(finding: Finding, path: Path) -> Segmentation:
+def write_seg(finding: Finding, path: Path) -> hd.seg.Segmentation:
     """Write the mask as a DICOM segmentation; see `segmentation`.
 
     Returns:
@@ -40,7 +39,7 @@ def write_seg(finding: Finding, path: Path) -> Segmentation:
     return made
 
 
-def segmentation(finding: Finding) -> Segmentation:
+def segmentation(finding: Finding) -> hd.seg.Segmentation:
     """The mask as a DICOM segmentation of one binary segment, in the source images' own geometry.
 
     Slices without tumor have no frame. Every frame refers to the image it outlines.
@@ -52,10 +51,10 @@ def segmentation(finding: Finding) -> Segmentation:
     source = source_of(finding.scan, _WANTED)
     mask = _mask(finding)
     slices = _stand_ins(finding, source)
-    made = Segmentation(
+    made = hd.seg.Segmentation(
         source_images=slices,
         pixel_array=mask,
-        segmentation_type=SegmentationTypeValues.BINARY,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(finding)],
         content_label="TUMOR",
         content_description=DISCLAIMER,
@@ -63,7 +62,7 @@ def segmentation(finding: Finding) -> Segmentation:
         **new_series(Output.SEGMENTATION, finding),
     )
     _refer(made, dict(zip((each.SOPInstanceUID for each in slices), source.images, strict=True)))
-    return Segmentation.from_dataset(made, copy=False)
+    return hd.seg.Segmentation.from_dataset(made, copy=False)
 
 
 def _mask(finding: Finding) -> NDArray[np.bool_]:
@@ -130,22 +129,22 @@ def _position(finding: Finding, frame: Frame) -> list[float]:
     return [float(value) for value in position]
 
 
-def _segment(finding: Finding) -> SegmentDescription:
-    return SegmentDescription(
+def _segment(finding: Finding) -> hd.seg.SegmentDescription:
+    return hd.seg.SegmentDescription(
         segment_number=SEGMENT,
         segment_label="Tumor",
         segmented_property_category=dicom_codes.ABNORMAL_STRUCTURE,
         segmented_property_type=dicom_codes.type_code(finding.tumor_type),
-        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm(finding),
         tracking_uid=generate_uid(),
         tracking_id=f"{SOFTWARE} tumor",
         anatomic_regions=[dicom_codes.BRAIN],
-        display_color=CIELabColor.from_rgb(*OUTLINE),
+        display_color=hd.color.CIELabColor.from_rgb(*OUTLINE),
     )
 
 
-def _refer(made: Segmentation, images: dict[str, SourceImage]) -> None:
+def _refer(made: hd.seg.Segmentation, images: dict[str, SourceImage]) -> None:
     """Replace references to stand-ins by references to the images that they stand for."""
     for group in made.PerFrameFunctionalGroupsSequence:
         for derivation in group.DerivationImageSequence:

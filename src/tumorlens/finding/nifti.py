@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header, Nifti1Image
+from nibabel import nifti1
 from numpy.typing import NDArray
 
 from tumorlens import atomic
@@ -76,7 +76,7 @@ def _volume(scan: Scan, mask: NDArray[np.bool_]) -> _Volume:
 
 
 def _encoded(volume: _Volume) -> bytes:
-    header = Nifti1Header()
+    header = nifti1.Nifti1Header()
     header.set_data_dtype(np.uint8)
     header.set_data_shape(volume.values.shape)
     header.set_zooms(np.linalg.norm(volume.affine[:3, :3], axis=0))
@@ -87,7 +87,7 @@ def _encoded(volume: _Volume) -> bytes:
     sform, qform = volume.codes
     header.set_qform(volume.affine if volume.qform is None else volume.qform, code=qform)
     header.set_sform(volume.affine if sform else None, code=sform)
-    encoded: bytes = Nifti1Image(volume.values.astype(np.uint8), None, header).to_bytes()
+    encoded: bytes = nifti1.Nifti1Image(volume.values.astype(np.uint8), None, header).to_bytes()
     return encoded
 
 

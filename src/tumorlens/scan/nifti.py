@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
-from nibabel.arrayproxy import ArrayProxy
-from nibabel.nifti1 import Nifti1Header
-from nibabel.nifti2 import Nifti2Header
+from nibabel import arrayproxy, nifti1, nifti2
 from numpy.typing import NDArray
 
 from tumorlens.errors import TumorlensError
@@ -25,7 +23,7 @@ logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)
 
 _GZIP = b"\x1f\x8b"
 _GZIP_RATIO = 1032  # the most that deflate can pack
-_HEADERS = {348: Nifti1Header, 540: Nifti2Header}  # by their size, a header's first number
+_HEADERS = {348: nifti1.Nifti1Header, 540: nifti2.Nifti2Header}  # by their size, a header's first number
 _UNITS = {1: "meter", 2: "mm", 3: "micron"}  # by the lowest three bits of a header's unit
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 
@@ -162,7 +160,7 @@ def _values(path: Path, file: IO[bytes], header: Any, shape: tuple[int, int, int
             f"{path.name}: expected a volume of real numbers, got {header['datatype']} ({stored}); export it "
             "in gray"
         )
-    proxy = ArrayProxy(file, header, mmap=False)
+    proxy = arrayproxy.ArrayProxy(file, header, mmap=False)
     values: NDArray[np.generic]
     if (proxy.slope, proxy.inter) == (1, 0) and stored.itemsize <= 8:
         values = proxy.get_unscaled().reshape(shape)

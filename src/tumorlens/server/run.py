@@ -1,6 +1,7 @@
 """A server that runs: its socket, its log, its beginning and end."""
 
 import asyncio
+import importlib
 import logging
 import socket
 import sys
@@ -22,6 +23,13 @@ _KEEP_ALIVE = 30  # seconds
 _GRACE = 10  # seconds that responses under way may take at the end
 _SWITCH = 0.001  # seconds after which Python lets another thread go on; answers wait less then
 _FILES = 4096  # that may be open: connections and scans
+_READERS_AND_WRITERS = (  # in this order: highdicom, loaded first, would meet a request's thread in pydicom
+    "tumorlens.scan.dicom",
+    "tumorlens.scan.nifti",
+    "tumorlens.finding.dicom_sr",
+    "tumorlens.finding.nifti",
+    "tumorlens.finding.report",
+)
 
 
 class Server:
@@ -161,13 +169,8 @@ def _tell_log() -> None:
 
 def _load_readers() -> None:
     """Load what reading and writing need before somebody waits for it."""
-    import highdicom  # noqa: F401
-    import nibabel  # noqa: F401
-
-    import tumorlens.finding.nifti
-    import tumorlens.finding.report
-    import tumorlens.scan.dicom
-    import tumorlens.scan.nifti  # noqa: F401
+    for module in _READERS_AND_WRITERS:
+        importlib.import_module(module)
 
 
 def _allow_files() -> None:

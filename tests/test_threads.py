@@ -1,0 +1,87 @@
+"""Threads that need a library at the same moment, for the first time."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tumorlens
+
+SOURCE = Path(tumorlens.__file__).parent
+LATE = ("highdicom", "nibabel", "pydicom")
+"""Libraries that are loaded at first use and whose own beginning loads their parts."""
+MODULES = [
+    path for half in ("scan", "finding", "pacs", "server", "batch") for path in (SOURCE / half).glob("*.py")
+]
+
+RACE = """
+import importlib, sys, threading, time
+import tumorlens.analyze, tumorlens.finding.write
+
+library, module = sys.argv[1:]
+begun, problems = threading.Event(), []
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith(library + ".") and not begun.is_set():
+            begun.set()
+            time.sleep(0.5)
+
+def load(name):
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        problems.append(f"{name}: {error!r}")
+
+sys.meta_path.insert(0, Slow())
+first = threading.Thread(target=load, args=[library])
+first.start()
+assert begun.wait(20)
+second = threading.Thread(target=load, args=[module])
+second.start()
+first.join(), second.join()
+assert not problems, problems
+"""
+
+
+def first_imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Each late library that a module imports, and how it first does so."""
+    seen = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        for name in names:
+            library = name.partition(".")[0]
+            if library in LATE and library not in seen:
+                seen |= {library, "pydicom"} if library == "highdicom" else {library}  # which needs pydicom
+                yield library, name
+
+
+def test_a_late_library_is_imported_before_its_parts() -> None:
+    # Python locks a part before it loads the whole, and a thread that loads the whole needs that part.
+    found = [(path.name, *names) for path in MODULES for names in first_imports(path)]
+    assert {library for _, library, _ in found} == set(LATE)
+    assert [each for each in found if each[1] != each[2]] == []
+
+
+@pytest.mark.parametrize(
+    ("library", "module"),
+    [
+        ("nibabel", "tumorlens.scan.nifti"),
+        ("nibabel", "tumorlens.finding.nifti"),
+        ("pydicom", "tumorlens.scan.dicom"),
+        ("highdicom", "tumorlens.finding.dicom_seg"),
+        ("highdicom", "tumorlens.finding.dicom_capture"),
+    ],
+)
+def test_a_thread_may_read_while_another_loads_the_library(library: str, module: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", RACE, library, module], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 0, ended.stderr
