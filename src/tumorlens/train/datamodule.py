@@ -2,7 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import NamedTuple, Self
 
 import lightning as L  # noqa: N812 - the name that Lightning's own documentation uses
 import torch
@@ -11,11 +10,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from tumorlens.dataset import TumorDataset
 from tumorlens.dataset.prepared import PreparedSlices, prepare_dataset
-from tumorlens.train.augmentation import Augmentation
-from tumorlens.train.lesion import LesionChange
-from tumorlens.train.recipe import AugmentationRecipe, Recipe
+from tumorlens.train.changes import Changes
+from tumorlens.train.recipe import Recipe
 from tumorlens.train.share import Batch, Draw, Order, Share, ShareSampler
 from tumorlens.train.split import Side, Split
+from tumorlens.train.transplant import Donors
 
 
 class EpochSampler(Sampler[Draw]):
@@ -39,31 +38,25 @@ class EpochSampler(Sampler[Draw]):
             yield Draw(self._positions[index], self._epoch)
 
 
-class _Changes(NamedTuple):
-    """A phase's random changes, in the order in which a slice goes through them."""
-
-    lesion: LesionChange
-    augmentation: Augmentation
-
-    @classmethod
-    def of(cls, recipe: AugmentationRecipe, size: int) -> Self:
-        return cls(LesionChange(recipe), Augmentation(recipe, size))
-
-
 class SliceDataset(Dataset[Batch]):
-    """Slices by `Share`; augmented where a recipe says how."""
+    """Slices by `Share`; augmented where a recipe says how, with lesions of donors where it wants them."""
 
-    def __init__(self, prepared: PreparedSlices, labels: list[int], recipe: Recipe | None = None) -> None:
+    def __init__(
+        self,
+        prepared: PreparedSlices,
+        labels: list[int],
+        recipe: Recipe | None = None,
+        donors: Donors | None = None,
+    ) -> None:
         self._prepared = prepared
         self._labels = labels
         self._seed = recipe.training.seed if recipe else 0
         self._ends: tuple[int, ...] = ()
-        self._phases: list[_Changes] = []
+        self._phases: list[Changes] = []
         if recipe is not None:
             self._ends = recipe.training.phase_ends
             self._phases = [
-                _Changes.of(phase.augmentation or recipe.augmentation, recipe.size)
-                for phase in recipe.training.phases
+                Changes(augmentation, recipe.size, prepared, donors) for augmentation in recipe.augmentations
             ]
 
     def __getitem__(self, share: Share) -> Batch:
@@ -74,13 +67,12 @@ class SliceDataset(Dataset[Batch]):
     def _slice(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         image = torch.tensor(self._prepared.images[draw.position]).unsqueeze(0)
         mask = torch.tensor(self._prepared.masks[draw.position]).unsqueeze(0)
-        changed = False
+        natural = True
         if self._phases:
-            phase = self._phases[bisect_left(self._ends[:-1], draw.epoch)]
+            change = self._phases[bisect_left(self._ends[:-1], draw.epoch)]
             seed = mixed_seed(self._seed, draw.epoch, draw.position)
-            image, mask, changed = phase.lesion(image, mask, seed)
-            image, mask = phase.augmentation(image, mask, seed)
-        return image, mask, torch.tensor(self._labels[draw.position]), torch.tensor(not changed)
+            image, mask, natural = change(image, mask, draw.position, seed)
+        return image, mask, torch.tensor(self._labels[draw.position]), torch.tensor(natural)
 
 
 class SliceDataModule(L.LightningDataModule):
@@ -95,6 +87,7 @@ class SliceDataModule(L.LightningDataModule):
         self._world = world
         self._prepared = prepare_dataset(dataset, recipe.size)
         self._labels = [entry.label.class_index for entry in dataset.entries]
+        self._patients = [entry.patient for entry in dataset.entries]
         self._positions = {side: split.positions(dataset, side) for side in Side}
 
     @property
@@ -109,7 +102,7 @@ class SliceDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented, in a new order every epoch."""
         training = self._recipe.training
-        dataset = SliceDataset(self._prepared, self._labels, self._recipe)
+        dataset = SliceDataset(self._prepared, self._labels, self._recipe, self._donors())
         sampler = EpochSampler(self._positions[Side.TRAIN], training.seed)
         return self._loader(dataset, sampler, training.workers)
 
@@ -117,6 +110,12 @@ class SliceDataModule(L.LightningDataModule):
         """As they are, in the dataset's order."""
         dataset = SliceDataset(self._prepared, self._labels)
         return self._loader(dataset, [Draw(position, 0) for position in self._positions[Side.VALIDATION]], 0)
+
+    def _donors(self) -> Donors | None:
+        """Of the training slices alone; None where no phase wants any."""
+        if not any(augmentation.transplant_probability for augmentation in self._recipe.augmentations):
+            return None
+        return Donors(self._prepared.images, self._labels, self._patients, self._positions[Side.TRAIN])
 
     def _loader(self, dataset: SliceDataset, order: Order, workers: int) -> DataLoader[Batch]:
         return DataLoader(

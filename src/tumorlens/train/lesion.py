@@ -65,7 +65,7 @@ def without_lesion(image: Tensor, mask: Tensor) -> Tensor | None:
         opposite is beyond the slice's edge.
     """
     shift, symmetry = _axis(image)
-    where: Tensor = gaussian_blur(_dilated(mask, 9).float(), [9, 9], [2.0])
+    where: Tensor = gaussian_blur(dilated(mask, 9).float(), [9, 9], [2.0])
     fit = _mirrored(~mask, shift)  # false beyond the edge, too
     if symmetry < _SYMMETRIC or ((where > 0) & ~fit).any():
         return None
@@ -95,16 +95,17 @@ def _with_contrast(image: Tensor, mask: Tensor, generator: torch.Generator) -> T
     part = uniform(0, 1)
     if part < 0.5:  # the core or the rim alone, at a depth that goes with the lesion's size
         depth = uniform(0.05, 0.25) * float(mask.sum()) ** 0.5
-        core = ~_dilated(~mask, 2 * max(round(depth), 1) + 1)
+        core = ~dilated(~mask, 2 * max(round(depth), 1) + 1)
         region = (core if part < 0.35 and core.any() else mask & ~core).float()
     where: Tensor = gaussian_blur(region, [9, 9], [uniform(0.5, 2.0)])
-    ring = _dilated(mask, _RING) & ~mask
+    ring = dilated(mask, _RING) & ~mask
     around = image[ring].mean() if ring.any() else image.mean()
     other = uniform(0, 2) * around + uniform(0.2, 1.2) * (image - image[mask].mean())
     return image * (1 - where) + other.clamp(0, 1) * where
 
 
-def _dilated(mask: Tensor, width: int) -> Tensor:
+def dilated(mask: Tensor, width: int) -> Tensor:
+    """A mask (1, size, size) widened by a square of ``width`` pixels, an odd number."""
     half = width // 2
     rows = functional.max_pool2d(mask.float(), (width, 1), stride=1, padding=(half, 0))  # a square, one side
     return functional.max_pool2d(rows, (1, width), stride=1, padding=(0, half)).bool()  # after the other

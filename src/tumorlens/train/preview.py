@@ -9,11 +9,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tumorlens import atomic
 from tumorlens.dataset import TumorDataset
+from tumorlens.dataset.prepared import prepare_dataset
 from tumorlens.finding.picture import overlay_picture
 from tumorlens.preprocess import prepare_image, prepare_mask
-from tumorlens.train.augmentation import Augmentation
-from tumorlens.train.lesion import LesionChange
+from tumorlens.train.changes import Changes
 from tumorlens.train.recipe import Recipe
+from tumorlens.train.transplant import Donors
 
 _SLICES = 6
 _DRAWS = 6
@@ -29,7 +30,8 @@ def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
         OSError: The picture can't be written.
     """
     chosen = np.linspace(0, len(dataset) - 1, min(_SLICES, len(dataset))).round().astype(int)
-    rows = [_row(dataset, int(position), recipe) for position in chosen]
+    changes = _changes(recipe, dataset)
+    rows = [_row(dataset, int(position), recipe, changes) for position in chosen]
     step = _TILE + _GAP
     sheet = Image.new("RGB", ((1 + _DRAWS) * step + 3 * _GAP, _TITLE + len(rows) * step), "white")
     lefts = [_GAP] + [3 * _GAP + column * step for column in range(1, 1 + _DRAWS)]
@@ -42,15 +44,24 @@ def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
         sheet.save(temporary, format="PNG")
 
 
-def _row(dataset: TumorDataset, position: int, recipe: Recipe) -> list[Image.Image]:
+def _changes(recipe: Recipe, dataset: TumorDataset) -> Changes:
+    """With lesions of other slices, which takes all slices, only where the recipe wants them."""
+    if not recipe.augmentation.transplant_probability:
+        return Changes(recipe.augmentation, recipe.size)
+    slices = prepare_dataset(dataset, recipe.size)
+    labels = [entry.label.class_index for entry in dataset.entries]
+    patients = [entry.patient for entry in dataset.entries]
+    donors = Donors(slices.images, labels, patients, range(len(dataset)))
+    return Changes(recipe.augmentation, recipe.size, slices, donors)
+
+
+def _row(dataset: TumorDataset, position: int, recipe: Recipe, changes: Changes) -> list[Image.Image]:
     image = torch.tensor(prepare_image(dataset.image(position), recipe.size)).unsqueeze(0)
     mask = torch.tensor(prepare_mask(dataset.mask(position), recipe.size)).unsqueeze(0)
     drawn = [(image, mask)]
-    lesion = LesionChange(recipe.augmentation)
-    augmentation = Augmentation(recipe.augmentation, recipe.size)
     for draw in range(_DRAWS):
         seed = recipe.training.seed + draw + _DRAWS * position
-        drawn.append(augmentation(*lesion(image, mask, seed)[:2], seed))
+        drawn.append(changes(image, mask, position, seed)[:2])
     return [_tile(picture[0].numpy(), outline[0].numpy()) for picture, outline in drawn]
 
 

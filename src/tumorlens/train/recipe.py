@@ -118,6 +118,9 @@ class AugmentationRecipe(_Strict):
             a slice so changed teaches the outline and not the type.
         healthy_probability: Of removing the lesion, where the slice's other half allows it, instead of
             ``probability``; a slice so changed teaches that there is no tumor to outline.
+        transplant_probability: Of putting another patient's lesion of the same type into the slice, where the
+            training slices have a fitting one, instead of ``probability``; a slice so changed teaches outline
+            and type, and its lesion isn't changed otherwise.
     """
 
     probability: Fraction = 0.5
@@ -132,6 +135,7 @@ class AugmentationRecipe(_Strict):
     gamma: Annotated[float, Field(ge=0, le=2)] = 0
     lesion_probability: Fraction = 0
     healthy_probability: Fraction = 0
+    transplant_probability: Fraction = 0
 
     @model_validator(mode="after")
     def _leaves_some_lesions(self) -> "AugmentationRecipe":
@@ -269,6 +273,11 @@ class _Recipe(_Strict):
     split: Annotated[FoldSplit | PatientSplit, Field(discriminator="kind")]
     augmentation: AugmentationRecipe = AugmentationRecipe()
     training: TrainingRecipe
+
+    @property
+    def augmentations(self) -> tuple[AugmentationRecipe, ...]:
+        """That of each phase."""
+        return tuple(phase.augmentation or self.augmentation for phase in self.training.phases)
 
 
 class SegmentationLossRecipe(_Strict):
