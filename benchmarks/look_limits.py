@@ -29,7 +29,8 @@ from tumorlens.train.run import Run
 from tumorlens.train.split import Side
 
 _BATCH = 16
-_LIMITS = ((0.9, 0.95), (0.85, 0.9), (0.8, 0.8), (0.7, 0.8))
+_LIMITS = {(0.9, 0.95): ((0.9, 0.95), (0.8, 0.8)), (0.92, 0.9): ((0.92, 0.9), (0.8, 0.8), (0.6, 0.7))}
+"""Second looks' limits (a promised Dice, a type's probability), and third looks' after each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,30 +60,32 @@ def policies(members: int) -> list[Policy]:
             Policy(f"{count} networks", count, False),
             Policy(f"{count}, both mirror images", count, True),
         ]
-    second = LookAgain(below_dice=_LIMITS[0][0], below_probability=_LIMITS[0][1])
-    where = f"{_LIMITS[0][0]}, {_LIMITS[0][1]}"
-    rows.append(
-        Policy(
-            f"one; all others where unsure ({where})",
-            members,
-            True,
-            second,
-            LookAgain(below_dice=1, below_probability=1),
-        )
-    )
-    rows.append(Policy(f"one; the others where unsure ({where})", members, True, second, NEVER))
-    for dice, probability in _LIMITS:
-        third = LookAgain(below_dice=dice, below_probability=probability)
-        rows.append(
+    for limits, thirds in _LIMITS.items():
+        second, where = _below(*limits), _told(*limits)
+        words = f"one; all others where unsure {where}"
+        rows += [
+            Policy(words, members, True, second, _below(1, 1)),
+            Policy(f"one; the second network where unsure {where}", members, True, second, NEVER),
+        ]
+        rows += [
             Policy(
-                f"… and mirror images where all are unsure ({dice}, {probability})",
+                f"{where} … and mirror images where all are unsure {_told(*third)}",
                 members,
                 True,
                 second,
-                third,
+                _below(*third),
             )
-        )
+            for third in thirds
+        ]
     return rows
+
+
+def _below(dice: float, probability: float) -> LookAgain:
+    return LookAgain(below_dice=dice, below_probability=probability)
+
+
+def _told(dice: float, probability: float) -> str:
+    return f"({dice}, {probability})"
 
 
 class Remembering:
