@@ -29,6 +29,8 @@ from tests.server.running import (
     running,
     series,
 )  # fmt: skip
+from tumorlens.server.analysis import Analysis
+from tumorlens.server.job import Job
 
 
 @contextmanager
@@ -380,6 +382,29 @@ def test_a_killed_server_starts_again_with_what_was_done(tmp_path: Path) -> None
     assert "can't be read" not in log
     audit = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert audit[0]["status"] == "done"
+
+
+def test_another_series_that_fails_before_its_answer_is_sent_is_there_to_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    gate.open.set()
+    with running(tmp_path / "data", gated(gate)) as server:
+        scan = finished(server.client, post(server.client, *series(tmp_path / "scan")).json()["id"])
+        make_known = server.service.make_known
+
+        def late(job: Job) -> Analysis:
+            for _ in range(1000):
+                if job.analysis.is_final:
+                    break
+                time.sleep(0.01)
+            return make_known(job)
+
+        monkeypatch.setattr(server.service, "make_known", late)
+        told = server.client.post(f"/v1/analyses/{scan['id']}/series", json={"series": "7"})
+        assert told.status_code == 202
+        assert told.json()["status"] == "failed"
+        assert server.client.get(told.headers["Location"]).json() == told.json()
 
 
 def nifti(path: Path, volume: object) -> Path:

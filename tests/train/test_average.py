@@ -9,7 +9,6 @@ import torch
 from tests.train.tiny import killed_after, tiny_recipe
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
-from tumorlens.train.recipe_file import load_recipe
 from tumorlens.train.run import Run
 from tumorlens.train.trainer import train
 
@@ -74,9 +73,3 @@ def test_a_resumed_run_has_the_same_mean(
 def test_averaging_with_a_choice_by_validation_is_refused() -> None:
     with pytest.raises(TumorlensError, match="expected the last epoch, 3, where average_phases is true"):
         tiny_recipe(PHASES, "training.average_phases=true")
-
-
-def test_the_joint_recipe_averages_two_phases() -> None:
-    training = load_recipe("lite-joint").training
-    assert training.average_phases
-    assert training.phase_ends == (17, 25)

@@ -166,7 +166,7 @@ async def other_series(
     service.admit(0)
     new, upload = await run_in_threadpool(service.again, kept, wish.series)
     try:
-        job = service.submit(new, upload)
+        job = service.submit(new, upload, known=True)
     except BaseException:
         await run_in_threadpool(service.store.erase, new)
         raise

@@ -99,8 +99,13 @@ class Service:
         if not self.store.has_room(size):
             raise ProblemError(Kind.FULL, "The server's disk is full; try again later, or make room there.")
 
-    def submit(self, id_: str, upload: Upload) -> Job:
+    def submit(self, id_: str, upload: Upload, *, known: bool = False) -> Job:
         """Let an upload be analysed.
+
+        Args:
+            id_: Of the analysis.
+            upload: What arrived.
+            known: Whether a client learns the id whatever becomes of it, so that a failure is kept, too.
 
         Raises:
             ProblemError: Too many wait.
@@ -114,6 +119,7 @@ class Service:
             expires=self.store.expiry(now),
         )
         job = Job(analysis, upload, self.store.upload(id_))
+        job.known = known
         self._refuse_when_stopping()
         self._live[id_] = job
         try:
