@@ -65,7 +65,7 @@ def policies(members: int) -> list[Policy]:
         words = f"one; all others where unsure {where}"
         rows += [
             Policy(words, members, True, second, _below(1, 1)),
-            Policy(f"one; the second network where unsure {where}", members, True, second, NEVER),
+            Policy(f"one; the other networks where unsure {where}", members, True, second, NEVER),
         ]
         rows += [
             Policy(

@@ -9,7 +9,6 @@ No standard has a term for the probability of a tumor type. Those three are of a
 """
 
 import highdicom as hd
-from highdicom import coding_schemes
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
@@ -47,9 +46,9 @@ _TYPES = {
 _PRIVATE = "99TUMORLENS"
 
 
-def private_scheme() -> coding_schemes.CodingSchemeIdentificationItem:
+def private_scheme() -> hd.coding_schemes.CodingSchemeIdentificationItem:
     """The declaration of the private scheme in a file that uses it."""
-    return coding_schemes.CodingSchemeIdentificationItem(
+    return hd.coding_schemes.CodingSchemeIdentificationItem(
         designator=_PRIVATE, name="Probabilities of tumor types", responsible_organization="tumorlens"
     )
 

@@ -87,7 +87,7 @@ class SliceDataModule(L.LightningDataModule):
         self._world = world
         self._prepared = prepare_dataset(dataset, recipe.size)
         self._labels = [entry.label.class_index for entry in dataset.entries]
-        self._patients = [entry.patient for entry in dataset.entries]
+        self._dataset = dataset
         self._positions = {side: split.positions(dataset, side) for side in Side}
 
     @property
@@ -113,9 +113,9 @@ class SliceDataModule(L.LightningDataModule):
 
     def _donors(self) -> Donors | None:
         """Of the training slices alone; None where no phase wants any."""
-        if not any(augmentation.transplant_probability for augmentation in self._recipe.augmentations):
+        if not self._recipe.has_transplants:
             return None
-        return Donors(self._prepared.images, self._labels, self._patients, self._positions[Side.TRAIN])
+        return Donors.among(self._dataset, self._prepared, self._positions[Side.TRAIN])
 
     def _loader(self, dataset: SliceDataset, order: Order, workers: int) -> DataLoader[Batch]:
         return DataLoader(

@@ -26,12 +26,14 @@ _TITLE = 32
 def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
     """Draw a row for each of some slices: as it is, then augmented several times, always with its outline.
 
+    Where training has several phases, each has its share of the draws, the first on the left.
+
     Raises:
         OSError: The picture can't be written.
     """
     chosen = np.linspace(0, len(dataset) - 1, min(_SLICES, len(dataset))).round().astype(int)
-    changes = _changes(recipe, dataset)
-    rows = [_row(dataset, int(position), recipe, changes) for position in chosen]
+    phases = _changes(recipe, dataset)
+    rows = [_row(dataset, int(position), recipe, phases) for position in chosen]
     step = _TILE + _GAP
     sheet = Image.new("RGB", ((1 + _DRAWS) * step + 3 * _GAP, _TITLE + len(rows) * step), "white")
     lefts = [_GAP] + [3 * _GAP + column * step for column in range(1, 1 + _DRAWS)]
@@ -44,23 +46,22 @@ def draw_preview(recipe: Recipe, dataset: TumorDataset, path: Path) -> None:
         sheet.save(temporary, format="PNG")
 
 
-def _changes(recipe: Recipe, dataset: TumorDataset) -> Changes:
-    """With lesions of other slices, which takes all slices, only where the recipe wants them."""
-    if not recipe.augmentation.transplant_probability:
-        return Changes(recipe.augmentation, recipe.size)
-    slices = prepare_dataset(dataset, recipe.size)
-    labels = [entry.label.class_index for entry in dataset.entries]
-    patients = [entry.patient for entry in dataset.entries]
-    donors = Donors(slices.images, labels, patients, range(len(dataset)))
-    return Changes(recipe.augmentation, recipe.size, slices, donors)
+def _changes(recipe: Recipe, dataset: TumorDataset) -> list[Changes]:
+    """Of each phase; with lesions of other slices, which takes all slices, only where one wants them."""
+    slices = donors = None
+    if recipe.has_transplants:
+        slices = prepare_dataset(dataset, recipe.size)
+        donors = Donors.among(dataset, slices, range(len(dataset)))
+    return [Changes(augmentation, recipe.size, slices, donors) for augmentation in recipe.augmentations]
 
 
-def _row(dataset: TumorDataset, position: int, recipe: Recipe, changes: Changes) -> list[Image.Image]:
+def _row(dataset: TumorDataset, position: int, recipe: Recipe, phases: list[Changes]) -> list[Image.Image]:
     image = torch.tensor(prepare_image(dataset.image(position), recipe.size)).unsqueeze(0)
     mask = torch.tensor(prepare_mask(dataset.mask(position), recipe.size)).unsqueeze(0)
     drawn = [(image, mask)]
     for draw in range(_DRAWS):
         seed = recipe.training.seed + draw + _DRAWS * position
+        changes = phases[draw * len(phases) // _DRAWS]
         drawn.append(changes(image, mask, position, seed)[:2])
     return [_tile(picture[0].numpy(), outline[0].numpy()) for picture, outline in drawn]
 

@@ -279,6 +279,11 @@ class _Recipe(_Strict):
         """That of each phase."""
         return tuple(phase.augmentation or self.augmentation for phase in self.training.phases)
 
+    @property
+    def has_transplants(self) -> bool:
+        """Whether any phase wants lesions of other patients."""
+        return any(augmentation.transplant_probability for augmentation in self.augmentations)
+
 
 class SegmentationLossRecipe(_Strict):
     """Weights of the two terms: binary cross-entropy and Dice."""

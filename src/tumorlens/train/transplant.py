@@ -7,6 +7,7 @@ that the type stays true.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from tumorlens.dataset import TumorDataset
 from tumorlens.dataset.prepared import PreparedSlices
 from tumorlens.train.lesion import dilated, without_lesion
 
@@ -64,15 +66,15 @@ class Donors:
         if not positions:
             return
         grid = torch.cat([_on_grid(images[position]) for position in positions])
-        mirrored = grid.flip(-1)
-        both = torch.stack([_unit(grid), _unit(mirrored)], dim=1).flatten(0, 1)  # as it is, mirrored, …
+        units = _unit(grid)
+        both = torch.stack([units, _unit(grid.flip(-1))], dim=1).flatten(0, 1)  # as it is, mirrored, …
         label = torch.tensor([labels[position] for position in positions])
         patient = torch.tensor(
             np.unique([patients[position] for position in positions], return_inverse=True)[1]
         )
         for begin in range(0, len(positions), _ROWS):
             part = slice(begin, begin + _ROWS)
-            alike = _unit(grid[part]) @ both.T
+            alike = units[part] @ both.T
             unfit = (label[part, None] != label) | (patient[part, None] == patient)
             alike[unfit.repeat_interleave(2, dim=1)] = -2
             best = alike.topk(min(_MOST, alike.shape[1]), dim=1)
@@ -82,6 +84,12 @@ class Donors:
                     for value, index in zip(values.tolist(), indices.tolist(), strict=True)
                     if value > _ALIKE
                 ]
+
+    @classmethod
+    def among(cls, dataset: TumorDataset, slices: PreparedSlices, positions: Sequence[int]) -> Self:
+        """Those among some of a dataset's slices."""
+        labels = [entry.label.class_index for entry in dataset.entries]
+        return cls(slices.images, labels, [entry.patient for entry in dataset.entries], positions)
 
     def of(self, position: int) -> Sequence[Donor]:
         """A slice's donors, the most alike first; none for a slice of another side."""
