@@ -16,7 +16,6 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
-from looks import NEVER
 from numpy.typing import NDArray
 
 from tumorlens.dataset import TumorDataset, open_dataset
@@ -29,8 +28,20 @@ from tumorlens.train.run import Run
 from tumorlens.train.split import Side
 
 _BATCH = 16
-_LIMITS = {(0.9, 0.95): ((0.9, 0.95), (0.8, 0.8)), (0.92, 0.9): ((0.92, 0.9), (0.8, 0.8), (0.6, 0.7))}
-"""Second looks' limits (a promised Dice, a type's probability), and third looks' after each."""
+_CROPS = (1.0, 0.9, 0.85, 0.8, 0.72)
+_LIMITS = {
+    (0.92, 0.9): (
+        (1, 0.6, 0.7),
+        (0.8, 0.6, 0.7),
+        (0.8, 0.78, 0),
+        (0.8, 0.82, 0),
+        (0.8, 0.85, 0),
+        (0.8, 0.9, 0),
+    ),
+    (0.91, 0.9): ((0.8, 0.78, 0), (0.8, 0.85, 0)),
+    (0.92, 0.95): ((0.8, 0.85, 0),),
+}
+"""Second looks' limits (a promised Dice, a type's probability), and third looks' center crops and limits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +52,7 @@ class Policy:
         name: What it is.
         members: How many networks.
         flip: Whether mirror images are looked at, too.
+        center_crop: How much of their width and height.
         second: At which slices the other networks look; None for all.
         third: At which of these the mirror images are looked at; None for all.
     """
@@ -48,36 +60,37 @@ class Policy:
     name: str
     members: int
     flip: bool
+    center_crop: float = 1
     second: LookAgain | None = None
     third: LookAgain | None = None
 
 
 def policies(members: int) -> list[Policy]:
     """What is compared."""
-    rows = [Policy("one network", 1, False), Policy("one network, both mirror images", 1, True)]
-    for count in range(2, members + 1):
-        rows += [
-            Policy(f"{count} networks", count, False),
-            Policy(f"{count}, both mirror images", count, True),
-        ]
+    rows = []
+    for count in range(1, members + 1):
+        networks = f"{count} network{'s' * (count > 1)}"
+        rows.append(Policy(networks, count, flip=False))
+        rows += [Policy(f"{networks}, {_mirrored(crop)}", count, True, crop) for crop in _CROPS]
     for limits, thirds in _LIMITS.items():
         second, where = _below(*limits), _told(*limits)
-        words = f"one; all others where unsure {where}"
-        rows += [
-            Policy(words, members, True, second, _below(1, 1)),
-            Policy(f"one; the other networks where unsure {where}", members, True, second, NEVER),
-        ]
+        rows.append(Policy(f"one; the other networks where unsure {where}", members, False, 1, second))
         rows += [
             Policy(
-                f"{where} … and mirror images where all are unsure {_told(*third)}",
+                f"{where} … and {_mirrored(crop)} where all are unsure {_told(*third)}",
                 members,
                 True,
+                crop,
                 second,
                 _below(*third),
             )
-            for third in thirds
+            for crop, *third in thirds
         ]
     return rows
+
+
+def _mirrored(crop: float) -> str:
+    return "mirror images" if crop == 1 else f"mirrored center crops of {crop:.0%}"
 
 
 def _below(dice: float, probability: float) -> LookAgain:
@@ -158,7 +171,9 @@ def measured(
                 judgement = base.judgement.model_copy(
                     update={"second_look": row.second, "third_look": row.third}
                 )
-                ensemble = dataclasses.replace(base, models=order, flip=row.flip, judgement=judgement)
+                ensemble = dataclasses.replace(
+                    base, models=order, flip=row.flip, center_crop=row.center_crop, judgement=judgement
+                )
                 before = sum(model.looks for model in models)
                 found[row.name] += scored(ensemble, images, masks, labels)
                 looks[row.name] += sum(model.looks for model in models) - before

@@ -61,9 +61,9 @@ def assert_same(one: Finding, other: Finding, tolerance: float = 0) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("flip", [False, True])
-def test_the_mask_lies_where_the_model_saw_the_tumor(shape: tuple[int, int], flip: bool) -> None:
-    finding = Analyzer(Ensemble([Outliner()], flip=flip)).analyze(block_scan(shape))
+@pytest.mark.parametrize(("flip", "crop"), [(False, 1), (True, 1), (True, 0.8)])
+def test_the_mask_lies_where_the_model_saw_the_tumor(shape: tuple[int, int], flip: bool, crop: float) -> None:
+    finding = Analyzer(Ensemble([Outliner()], flip=flip, center_crop=crop)).analyze(block_scan(shape))
     assert finding.mask is not None
     assert finding.mask.shape == (1, *shape)
     assert overlap(finding.mask[0], block(shape)) > (0.999 if shape == (96, 96) else 0.93)
@@ -74,9 +74,9 @@ def test_the_mask_lies_where_the_model_saw_the_tumor(shape: tuple[int, int], fli
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("flip", [False, True])
-def test_the_heatmap_lies_where_the_class_map_is(shape: tuple[int, int], flip: bool) -> None:
-    finding = Analyzer(Ensemble([Pointer()], flip=flip)).analyze(block_scan(shape))
+@pytest.mark.parametrize(("flip", "crop"), [(False, 1), (True, 1), (True, 0.8)])
+def test_the_heatmap_lies_where_the_class_map_is(shape: tuple[int, int], flip: bool, crop: float) -> None:
+    finding = Analyzer(Ensemble([Pointer()], flip=flip, center_crop=crop)).analyze(block_scan(shape))
     assert finding.tumor_type is TumorType.GLIOMA
     assert finding.heatmap is not None
     heat = np.asarray(finding.heatmap)
@@ -91,11 +91,11 @@ def test_the_heatmap_lies_where_the_class_map_is(shape: tuple[int, int], flip: b
     assert centers[0] == pytest.approx(centers[1], abs=0.02 * max(shape))
 
 
-@pytest.mark.parametrize("flip", [False, True])
-def test_a_mirrored_scan_gets_a_mirrored_finding(flip: bool) -> None:
+@pytest.mark.parametrize(("flip", "crop"), [(False, 1), (True, 1), (True, 0.8)])
+def test_a_mirrored_scan_gets_a_mirrored_finding(flip: bool, crop: float) -> None:
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 99, (2, 80, 96)) + 400 * np.stack([block((80, 96))] * 2)
-    analyzer = Analyzer(Ensemble([Outliner(), Pointer()], flip=flip))
+    analyzer = Analyzer(Ensemble([Outliner(), Pointer()], flip=flip, center_crop=crop))
     one, other = analyzer.analyze(scan_of(*pixels)), analyzer.analyze(scan_of(*pixels[..., ::-1]))
     for name in ("mask", "tumor_probability", "heatmap"):
         mine, theirs = (np.asarray(getattr(each, name), float) for each in (one, other))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests.stand_ins import Namer, Outliner, Pointer, Saying
+from tumorlens.center_crop import center_crop
 from tumorlens.ensemble import Batch, Ensemble, Outputs
 from tumorlens.errors import TumorlensError
 from tumorlens.judgement import Judgement, LookAgain
@@ -145,6 +146,61 @@ def test_flipping_takes_the_middle_of_two_opinions() -> None:
     assert opinion.class_maps is not None
     assert (opinion.class_maps[0, 1, :, [0, -1]] == 1).all()
     assert (opinion.class_maps[0, 1, :, 1:-1] == 0).all()
+
+
+def test_a_mirrored_center_crop_counts_for_the_outline_within_it_and_for_no_name() -> None:
+    fed: list[Batch] = []
+
+    def say(batch: Batch) -> Outputs:
+        fed.append(batch)
+        again = len(fed) > 1
+        logits = np.float32([[0, 0, 9]] if again else [[5, 1, 0]])
+        mask = np.full((len(batch), SIZE, SIZE), -20, np.float32)
+        mask[:, :, : SIZE // 2] = -20 if not again else 20  # the left half of what it sees
+        maps = np.full((len(batch), 3, 8, 8), float(again), np.float32)
+        return Outputs(mask, np.tile(logits, (len(batch), 1)), maps)
+
+    batch = pictures(2)
+    opinion = Ensemble([Saying(say)], flip=True, center_crop=0.75)({SIZE: batch})
+    assert fed[1] == pytest.approx(center_crop(batch, 0.75)[..., ::-1], abs=1e-6)
+    assert fed[1].flags.c_contiguous
+    assert opinion.class_logits == pytest.approx(np.float32([[5, 1, 0]] * 2))
+    assert opinion.class_maps is not None
+    assert not opinion.class_maps.any()
+    expected = np.zeros((SIZE, SIZE))
+    expected[4:-4, SIZE // 2 : -4] = 0.5  # of one look of two; mirrored back, the right half
+    assert opinion.tumor_probability is not None
+    middle = np.abs(np.arange(SIZE) + 0.5 - SIZE / 2) < 2  # where the two halves meet, interpolation shows
+    assert opinion.tumor_probability[..., ~middle] == pytest.approx(
+        np.stack([expected] * 2)[..., ~middle], abs=1e-3
+    )
+
+
+def test_a_model_that_only_names_sees_the_whole_mirror_image() -> None:
+    fed: list[Batch] = []
+
+    def say(batch: Batch) -> Outputs:
+        fed.append(batch)
+        return Outputs(class_logits=batch[:, 0, 0, :3])
+
+    batch = pictures(2)
+    opinion = Ensemble([Saying(say)], flip=True, center_crop=0.5)({SIZE: batch})
+    assert (fed[-1] == batch[..., ::-1]).all()
+    assert opinion.class_logits == pytest.approx((batch[:, 0, 0, :3] + batch[:, 0, 0, :-4:-1]) / 2)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_in_a_center_crop_is_refused(bad: float) -> None:
+    asked = []
+
+    def say(batch: Batch) -> Outputs:
+        asked.append(batch)
+        mask = np.zeros((len(batch), SIZE, SIZE), np.float32)
+        mask[:, 3, 3] = bad if len(asked) > 1 else 0
+        return Outputs(mask, np.zeros((len(batch), 3), np.float32))
+
+    with pytest.raises(TumorlensError, match="finite numbers from the model to outline the tumor"):
+        Ensemble([Saying(say)], flip=True, center_crop=0.75)({SIZE: pictures(2)})
 
 
 SURE_BELOW = LookAgain(below_dice=0.8, below_probability=0.8)

@@ -1,12 +1,13 @@
 """What looks at prepared slices: one model or several, and what they say together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.center_crop import center_crop, restore_center
 from tumorlens.errors import TumorlensError
 from tumorlens.familiarity import Familiarity
 from tumorlens.judgement import Judgement, LookAgain
@@ -56,7 +57,6 @@ class Opinion:
 
 
 _Look = tuple[Model, bool]  # and whether at the slices' mirror images
-Told = TypeVar("Told", Outputs, Opinion)
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,9 @@ class Ensemble:
         models: At least one.
         judgement: Calibration and limits.
         flip: Whether every model also looks at slices mirrored left to right.
+        center_crop: How much of a slice's width and height is seen when it is mirrored. Where that is less
+            than all, in (0, 1), such a look counts for the outline within it and for no name; a model that
+            doesn't outline sees all of the slice nevertheless.
         familiarity: Tells pictures unlike those trained on; None for no such check.
         name: Of the whole, for the records.
 
@@ -82,6 +85,7 @@ class Ensemble:
     models: Sequence[Model]
     judgement: Judgement = field(default_factory=Judgement)
     flip: bool = False
+    center_crop: float = 1.0
     familiarity: Familiarity | None = None
     name: str | None = None
 
@@ -142,27 +146,46 @@ class Ensemble:
         for model in self.models:
             model(np.zeros((slices, 1, model.size, model.size), np.float32))
 
-    @staticmethod
-    def _look(look: _Look, inputs: dict[int, Batch]) -> Outputs:
+    def _look(self, look: _Look, inputs: dict[int, Batch]) -> Opinion:
         """What a model says, of slices as they are or mirrored; turned back where mirrored."""
         model, mirrored = look
         batch = inputs[model.size]
-        return _mirrored(model(np.ascontiguousarray(batch[..., ::-1]))) if mirrored else model(batch)
+        if not mirrored:
+            return _opinion(model(batch))
+        if self.center_crop < 1:
+            cropped = _opinion(model(_mirrored(center_crop(batch, self.center_crop))))
+            if cropped.tumor_probability is not None:
+                outline = restore_center(_mirrored(cropped.tumor_probability), self.center_crop)
+                return Opinion(outline, None, None)
+        told = _opinion(model(_mirrored(batch)))
+        seen, maps = (
+            None if part is None else _mirrored(part) for part in (told.tumor_probability, told.class_maps)
+        )
+        return Opinion(seen, told.class_logits, maps)
 
 
-def _together(told: list[Outputs]) -> Opinion:
-    """What several looks at the same slices come to."""
-    outlines = _said([out.mask_logits for out in told], "outline")
+def _opinion(outputs: Outputs) -> Opinion:
+    """What a single look comes to."""
+    logits = _finite(outputs.mask_logits, "outline")
     return Opinion(
-        _mean([sigmoid(logits) for logits in outlines], "outline"),
-        _mean(_said([out.class_logits for out in told], "name"), "name"),
-        _mean(_said([out.class_maps for out in told], "name"), "name"),
+        None if logits is None else sigmoid(logits),
+        _finite(outputs.class_logits, "name"),
+        _finite(outputs.class_maps, "name"),
     )
 
 
-def _part(told: Told, slices: NDArray[Any]) -> Told:
+def _together(told: list[Opinion]) -> Opinion:
+    """What several looks at the same slices come to; the first is at all of each."""
+    return Opinion(
+        _mean([each.tumor_probability for each in told], "outline"),
+        _mean([each.class_logits for each in told], "name"),
+        _mean([each.class_maps for each in told], "name"),
+    )
+
+
+def _part(told: Opinion, slices: NDArray[Any]) -> Opinion:
     """What is said of some slices."""
-    return type(told)(*(None if part is None else part[slices] for part in vars(told).values()))
+    return Opinion(*(None if part is None else part[slices] for part in vars(told).values()))
 
 
 def _amended(opinion: Opinion, slices: NDArray[np.intp], better: Opinion) -> Opinion:
@@ -178,28 +201,27 @@ def _amended(opinion: Opinion, slices: NDArray[np.intp], better: Opinion) -> Opi
     return Opinion(*map(amended, vars(opinion).values(), vars(better).values()))
 
 
-def _mirrored(outputs: Outputs) -> Outputs:
-    flip: Callable[[Batch | None], Batch | None] = lambda values: (  # noqa: E731
-        None if values is None else values[..., ::-1]
-    )
-    return Outputs(flip(outputs.mask_logits), outputs.class_logits, flip(outputs.class_maps))
+def _mirrored(values: Batch) -> Batch:
+    """Left to right, whole in memory."""
+    return np.ascontiguousarray(values[..., ::-1])
 
 
-def _said(told: list[Batch | None], what: str) -> list[Batch]:
-    given = [values for values in told if values is not None]
-    if not all(np.isfinite(values).all() for values in given):
+def _finite(values: Batch | None, what: str) -> Batch | None:
+    if values is not None and not np.isfinite(values).all():
         raise TumorlensError(
             f"expected finite numbers from the model to {what} the tumor, got NaN or infinity; train it again"
         )
-    return given
+    return values
 
 
-def _mean(told: list[Batch], what: str) -> Batch | None:
-    if not told:
+def _mean(told: list[Batch | None], what: str) -> Batch | None:
+    """The mean of those that tell; of a pixel, of those that saw it."""
+    given = [values for values in told if values is not None]
+    if not given:
         return None
-    if len({values.shape for values in told}) > 1:
+    if len({values.shape for values in given}) > 1:
         raise TumorlensError(f"expected models of one input size to {what} the tumor, got several sizes")
-    return told[0] if len(told) == 1 else np.asarray(np.mean(told, axis=0), dtype=np.float32)
+    return given[0] if len(given) == 1 else np.asarray(np.nanmean(given, axis=0), dtype=np.float32)
 
 
 def sigmoid(logits: Batch) -> Batch:

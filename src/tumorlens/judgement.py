@@ -16,6 +16,8 @@ from tumorlens.outline import OutlineStatistics, expected_dice, expected_dice_th
 from tumorlens.tumor_type import TumorType
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+CenterCrop = Annotated[float, Field(ge=0.25, le=1)]
+"""How much of a slice's width and height a look at its mirror image takes in."""
 
 
 class ConfidenceBand(BaseModel):

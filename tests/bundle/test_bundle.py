@@ -55,7 +55,9 @@ def test_what_was_written_opens_as_it_was(small: Bundle) -> None:
 def test_a_loaded_bundle_says_what_its_manifest_says(tmp_path: Path) -> None:
     ensemble = write_small(tmp_path / "b", flip=True, name="of mine").load()
     assert ensemble.name == "of mine"
-    assert ensemble.flip
+    assert (ensemble.flip, ensemble.center_crop) == (True, 1)
+    cropping = write_small(tmp_path / "c", flip=True, center_crop=0.75).load()
+    assert (cropping.flip, cropping.center_crop) == (True, 0.75)
     assert ensemble.sizes == {SIZE}
     assert ensemble.judgement == open_bundle(tmp_path / "b").manifest.judgement
     batch = np.random.default_rng(1).random((3, 1, SIZE, SIZE), np.float32)

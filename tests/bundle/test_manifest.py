@@ -188,6 +188,8 @@ def test_no_name_that_is_taken_leads_elsewhere(name: str) -> None:
         (("created",), 5),
         (("flip",), "yes"),
         (("flip",), 1),
+        (("center_crop",), 0.2),
+        (("center_crop",), 1.1),
         (("name",), ""),
         (("name",), "\x1b[31mred"),
         (("name",), "two\nlines"),
@@ -270,3 +272,12 @@ def test_a_manifest_in_words_names_what_matters(good: Values, tmp_path: Path) ->
     text = describe(opened(json.dumps({**good, "judgement": judged, "flip": True}), tmp_path).manifest)
     assert "high confidence: from 0%: right in 98.8% of 45 slices" in text
     assert "averaged over both mirror images" in text
+    assert "crop" not in text
+    cropped = {**good, "flip": True, "center_crop": 0.8}
+    limits = {"below_dice": 0.85, "below_probability": 0}
+    text = describe(opened(json.dumps(cropped), tmp_path).manifest)
+    assert "averaged over both mirror images, the center crop of 80%" in text
+    cropped["judgement"] = {**good["judgement"], "second_look": limits, "third_look": limits}
+    text = describe(opened(json.dumps(cropped), tmp_path).manifest)
+    where = "where a Dice below 0.85 is expected"
+    assert f"looked at again {where}, also mirrored, the center crop of 80%\n" in text

@@ -21,7 +21,7 @@ FAST = (
 JOINT = """
 task: joint
 size: 64
-analysis: {flip: true, lowest_threshold: 0.2}
+analysis: {flip: true, center_crop: 0.8, lowest_threshold: 0.2}
 split: {kind: patients, validation: 0.25, test: 0.25}
 model: {encoder: test_resnet, weights: none, decoder_channels: [32, 16, 8], context_layers: 1}
 training: {phases: [{epochs: 4, learning_rate: 0.003}], batch_size: 6, workers: 0}

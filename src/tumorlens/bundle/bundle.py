@@ -41,6 +41,7 @@ class Bundle:
             models=models,
             judgement=manifest.judgement,
             flip=manifest.flip,
+            center_crop=manifest.center_crop,
             familiarity=self._familiarity(),
             name=manifest.name,
         )

@@ -37,21 +37,21 @@ def describe(manifest: Manifest) -> str:
 def _looks(manifest: Manifest) -> str:
     """How often, and which way round, slices are looked at."""
     limits = manifest.judgement.second_look
+    of_center = f", the center crop of {manifest.center_crop:.0%}" if manifest.center_crop < 1 else ""
     if limits is None:
-        return "; averaged over both mirror images" if manifest.flip else ""
+        return f"; averaged over both mirror images{of_center}" if manifest.flip else ""
     again = f"; looked at again {_where(limits)}"
     if not manifest.flip:
         return again
     third = manifest.judgement.third_look
-    mirrored = ", also mirrored" if third is None or len(manifest.graphs) == 1 else ""
-    return again + mirrored + ("" if mirrored or third is None else f", mirrored {_where(third)}")
+    if third is None or len(manifest.graphs) == 1:
+        return f"{again}, also mirrored{of_center}"
+    return f"{again}, mirrored{of_center} {_where(third)}"
 
 
 def _where(limits: LookAgain) -> str:
-    return (
-        f"where a Dice below {limits.below_dice:g} is expected or the type's probability is below "
-        f"{limits.below_probability:.0%}"
-    )
+    name = f" or the type's probability is below {limits.below_probability:.0%}"
+    return f"where a Dice below {limits.below_dice:g} is expected{name if limits.below_probability else ''}"
 
 
 def _result(result: Result) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from tumorlens.judgement import Judgement
+from tumorlens.judgement import CenterCrop, Judgement
 
 SCHEMA_VERSION = 1
 
@@ -143,6 +143,8 @@ class Manifest(_Part):
         normalisation: How a slice comes to [0, 1]; ``min-max``: by its smallest and largest value.
         classes: In the order of the graphs' outputs.
         flip: Whether slices are also looked at mirrored and the outputs averaged.
+        center_crop: How much of a slice's width and height is seen when it is mirrored; where that is less
+            than all, such a look counts for the outline alone (`tumorlens.ensemble.Ensemble`).
         judgement: Calibration and limits.
         graphs: The members that look at slices.
         familiarity: The member that knows what slices look like; None for none.
@@ -166,6 +168,7 @@ class Manifest(_Part):
         "pituitary tumor",
     )
     flip: bool = False
+    center_crop: CenterCrop = 1.0
     judgement: Judgement = Judgement()
     graphs: Annotated[tuple[Graph, ...], Field(min_length=1)]
     familiarity: Member | None = None

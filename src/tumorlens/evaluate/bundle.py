@@ -55,7 +55,7 @@ def evaluate_bundle(
     protocol = {
         "bundle": f"{manifest.name} of {manifest.created:%Y-%m-%d}",
         "precision": ", ".join(graph.precision for graph in manifest.graphs),
-        "mirror images": flip_words(flip=manifest.flip, limited=manifest.judgement.second_look is not None),
+        "mirror images": flip_words(manifest, manifest.judgement),
         "measured on": f"{len(positions)} slices"
         + (f" of folds {', '.join(map(str, sorted(wanted)))}" if wanted else ""),
         "of which trained on": sum(fold in trained for fold in measured) if known else "not known",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.analyze import Analyzer
+from tumorlens.bundle.manifest import Manifest
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.evaluate.case_figure import cases_figure
@@ -22,7 +23,8 @@ from tumorlens.evaluate.measure import findings, measure
 from tumorlens.evaluate.report import Evaluation, write_report
 from tumorlens.evaluate.segmentation import SegmentationEvaluation
 from tumorlens.judgement import Judgement
-from tumorlens.train.inference import familiarity_of, runs_ensemble
+from tumorlens.train.inference import analysis_judgement, familiarity_of, runs_ensemble
+from tumorlens.train.recipe import AnalysisRecipe
 from tumorlens.train.run import Run
 from tumorlens.train.split import Side
 
@@ -95,19 +97,22 @@ def threshold_words(judgement: Judgement) -> str:
     return f"threshold of the highest expected Dice, at least {judgement.lowest_threshold}"
 
 
-def flip_words(*, flip: bool, limited: bool) -> str:
-    """What is done with mirror images, for a protocol; ``limited`` to what the first look leaves unsure."""
-    if not flip:
+def flip_words(used: AnalysisRecipe | Manifest, judgement: Judgement) -> str:
+    """What is done with mirror images, for a protocol."""
+    if not used.flip:
         return "no averaging over flips"
-    return "averaged over both mirror images where unsure" if limited else "averaged over both mirror images"
+    of_center = f", the center crop of {used.center_crop:.0%}" if used.center_crop < 1 else ""
+    where = "" if judgement.second_look is None else " where unsure"
+    return f"averaged over both mirror images{of_center}{where}"
 
 
 def run_protocol(run: Run, side: Side, task: str) -> dict[str, object]:
     """How a run was trained and on what it is measured, for a report."""
     weights = run.record.weights
-    flips = flip_words(flip=run.recipe.analysis.flip, limited=run.recipe.analysis.second_look is not None)
-    threshold = threshold_words(Judgement(lowest_threshold=run.recipe.analysis.lowest_threshold))
-    masks = f"scored in the slices' own pixels; {threshold}; {flips}"
+    analysis = run.recipe.analysis
+    judgement = analysis_judgement(analysis)
+    words = f"{threshold_words(judgement)}; {flip_words(analysis, judgement)}"
+    masks = f"scored in the slices' own pixels; {words}"
     return {
         "recipe": run.recipe.name,
         "encoder": run.recipe.model.encoder,

@@ -102,6 +102,7 @@ def export_runs(
         created=datetime.now(UTC).replace(microsecond=0),
         size=exported.size,
         flip=analysis.flip,
+        center_crop=analysis.center_crop,
         judgement=analysis_judgement(analysis, judgement),
         graphs=exported.graphs,
         familiarity=member(_FAMILIARITY, familiar),

@@ -56,6 +56,7 @@ def runs_ensemble(
         [RunModel(run) for run in runs],
         judgement=analysis_judgement(analysis, judgement),
         flip=analysis.flip,
+        center_crop=analysis.center_crop,
         familiarity=familiarity,
         name=", ".join(run.folder.name for run in runs),
     )

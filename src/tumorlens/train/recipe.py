@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from tumorlens.judgement import LookAgain
+from tumorlens.judgement import CenterCrop, LookAgain
 from tumorlens.model.encoder import GrayInput
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -253,6 +253,8 @@ class AnalysisRecipe(_Strict):
 
     Attributes:
         flip: Whether each slice is also looked at mirrored left to right, and both averaged.
+        center_crop: How much of a slice's width and height is seen when it is mirrored; where that is less
+            than all, such a look counts for the outline alone (`tumorlens.ensemble.Ensemble`).
         lowest_threshold: Where given, each slice's outline has a threshold of its own between this and a
             half, which promises the highest Dice; otherwise it is a half.
         second_look: Where given, one look at a slice is enough unless it leaves the slice unsure; further
@@ -261,6 +263,7 @@ class AnalysisRecipe(_Strict):
     """
 
     flip: bool = False
+    center_crop: CenterCrop = 1.0
     lowest_threshold: Annotated[float | None, Field(gt=0, le=0.5)] = None
     second_look: LookAgain | None = None
     third_look: LookAgain | None = None
