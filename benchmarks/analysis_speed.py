@@ -1,6 +1,6 @@
 """How fast a bundle is, side by side with the paper's pair and with another public tool, in one run.
 
-    python benchmarks/analysis_speed.py --data DIR [--bundle DIR] [--again 0.243] [--mirrored 0.047]
+    python benchmarks/analysis_speed.py --data DIR [--bundle DIR] [--again 0.243] [--mirrored 0.141]
         [--slices 64] [--rounds 3] [--markdown FILE]
 
 Everything is timed from file to finding on the same real slices, in turns, round after round, so that a
