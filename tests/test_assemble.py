@@ -65,6 +65,23 @@ def test_volume_and_area_follow_from_the_spacing() -> None:
     assert finding.diameters.slice_index == 1
 
 
+@pytest.mark.parametrize(("share", "kept"), [(0, 13), (0.4, 13), (0.5, 9)])
+def test_of_a_single_slice_small_parts_of_the_outline_are_left_out(share: float, kept: int) -> None:
+    large, small = (
+        opinion(3).tumor_probability,
+        opinion(2, at=(9, 1)).tumor_probability,
+    )  # they promise 8.1 and 3.6
+    assert large is not None
+    assert small is not None
+    both = Opinion(large + small, opinion().class_logits, opinion().class_maps)
+    judgement = Judgement(faint_below=0.6, smallest_part=share)
+    finding = stack(both, judgement=judgement)
+    assert finding.mask is not None
+    assert finding.tumor_pixels == (kept,)
+    assert finding.mask[0, 4:7, 4:7].all()
+    assert stack(both, opinion(), judgement=judgement).tumor_pixels == (13, 0)  # of a stack all stay
+
+
 def test_a_single_slice_has_no_volume() -> None:
     finding = stack(opinion(3))
     assert finding.volume_mm3 is None

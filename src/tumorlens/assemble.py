@@ -5,9 +5,7 @@ import mmap
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +14,13 @@ from tumorlens.finding import Finding, FindingWarning, PackedMap, SliceMaps, War
 from tumorlens.judgement import Judgement
 from tumorlens.outline import OutlineStatistics, outline_statistics
 from tumorlens.parallel import in_order
+from tumorlens.parts import largest_part, without_small_parts
 from tumorlens.preprocess import restore_region
 from tumorlens.scan import Scan
 from tumorlens.tumor_type import TumorType
 
 _MOST_ASKED = 32  # slices of a stack whose strangeness is looked at
 _UNEVEN_ABOVE = 0.05  # of the median distance between slices
-_TOUCHING: Literal[26] = 26  # voxels that share a face, an edge or a corner are connected
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +90,8 @@ def _outline(opinion: Opinion, shape: tuple[int, int], judgement: Judgement, in_
     threshold = float(judgement.thresholds(coarse)[0])
     probability, place = restore_region(coarse[0], shape, threshold)
     mask = probability >= threshold
+    if judgement.smallest_part and not in_stack:
+        mask = without_small_parts(mask, probability, judgement.smallest_part)
     statistics = outline_statistics(probability, mask, place, shape)
     if statistics.pixels and not (in_stack and judgement.is_faint(statistics)):
         return SliceOutline(mask, place, statistics)
@@ -127,7 +127,7 @@ def assemble(
     if tumor is not None:
         mask, outlines = _mask(scan, slices)
         if largest_component and mask.any():
-            mask = cc3d.largest_k(mask, k=1, connectivity=_TOUCHING) > 0
+            mask = largest_part(mask)
             outlines = _statistics(tumor, mask, outlines)
     weights = _weights(outlines, len(slices))
     probabilities = _probabilities(slices, judgement, weights)

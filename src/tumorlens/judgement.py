@@ -59,6 +59,8 @@ class Judgement(BaseModel):
         threshold: Probability from which a pixel counts as tumor.
         lowest_threshold: Where given, each slice has a threshold of its own between this and a half, which
             promises the highest Dice (`tumorlens.outline`), instead of ``threshold``.
+        smallest_part: On a single slice, a part of the outline counts only where its pixels' probabilities
+            sum to at least this share of what those of the largest part sum to; 0: every part counts.
         temperature: By which class logits are divided (Guo et al. 2017).
         bands: Words for confidence, highest first, the last from 0.
         unsure_margin: Two types whose probabilities differ by less are named both.
@@ -73,6 +75,7 @@ class Judgement(BaseModel):
 
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     lowest_threshold: Annotated[float | None, Field(gt=0, le=0.5)] = None
+    smallest_part: Fraction = 0.0
     temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     bands: Annotated[tuple[ConfidenceBand, ...], Field(min_length=1)] = (
         ConfidenceBand(word="high", from_probability=0.9),

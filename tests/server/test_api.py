@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -236,16 +237,15 @@ def test_a_series_can_be_asked_for_with_the_upload(client: httpx.Client, tmp_pat
     assert told["result"]["shape"][0] == 5
 
 
-def test_a_zip_and_a_nifti_are_volumes_too(
-    client: httpx.Client, volume: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_zip_and_a_nifti_are_volumes_too(client: httpx.Client, tmp_path: Path) -> None:
     archive = tmp_path / "scan.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for file in series(tmp_path / "dicom"):
             packed.write(file, f"study/{file.name}")
     assert finished(client, post(client, archive).json()["id"])["result"]["shape"] == [6, 48, 40]
-    nifti = tmp_path / "mask.nii.gz"
-    nifti.write_bytes(client.get(f"/v1/analyses/{volume['id']}/files/nifti").content)
+    nifti = tmp_path / "scan.nii.gz"
+    pixels = np.random.default_rng(0).integers(0, 90, (40, 48, 6)).astype(np.int16)
+    nib.save(nib.Nifti1Image(pixels, np.diag([1, 1, 5, 1])), nifti)
     assert finished(client, post(client, nifti).json()["id"])["result"]["shape"] == [6, 48, 40]
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.parts import slice_parts
+
 Point = tuple[float, float]
 Vectors = NDArray[np.float64]
 """(n, 2), rows and columns; in mm unless said otherwise."""
 
-_TOUCHING: Literal[26] = 26  # pixels that share an edge or a corner are connected
 _EQUAL = 1 - 1e-9  # of a length, from which on another counts as long
 _FINENESS = 16  # lines across, a pixel's width
 
@@ -105,13 +105,11 @@ def largest_diameters(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> 
 
 def _parts(box: _Part) -> Iterator[_Part]:
     """The connected parts of what a slice's box holds."""
-    # cc3d 4.1 mislabels planes and narrow volumes, but not a slice with a margin as a volume.
-    volume = np.ascontiguousarray(np.pad(box.mask, 1)[None])
-    labels = cc3d.connected_components(volume, connectivity=_TOUCHING)
-    boxes = cc3d.statistics(labels)["bounding_boxes"]
+    labels = slice_parts(box.mask)
+    boxes = cc3d.statistics(np.ascontiguousarray(labels[None]))["bounding_boxes"]
     for label, (_, rows, columns) in enumerate(boxes[1:], start=1):
-        corner = (box.corner[0] + rows.start - 1, box.corner[1] + columns.start - 1)
-        yield _Part(box.slice_index, corner, labels[0, rows, columns] == label)
+        corner = (box.corner[0] + rows.start, box.corner[1] + columns.start)
+        yield _Part(box.slice_index, corner, labels[rows, columns] == label)
 
 
 def _boxed(mask: NDArray[np.bool_], index: int) -> _Part:

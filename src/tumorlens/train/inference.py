@@ -64,7 +64,7 @@ def runs_ensemble(
 
 def analysis_judgement(analysis: AnalysisRecipe, judgement: Judgement | None = None) -> Judgement:
     """A judgement, without calibration by default, that uses the models as a recipe says."""
-    limits = ("lowest_threshold", "second_look", "third_look")
+    limits = ("lowest_threshold", "smallest_part", "second_look", "third_look")
     return (judgement or Judgement()).model_copy(update={name: getattr(analysis, name) for name in limits})
 
 

@@ -257,6 +257,8 @@ class AnalysisRecipe(_Strict):
             than all, such a look counts for the outline alone (`tumorlens.ensemble.Ensemble`).
         lowest_threshold: Where given, each slice's outline has a threshold of its own between this and a
             half, which promises the highest Dice; otherwise it is a half.
+        smallest_part: On a single slice, parts of the outline whose pixels' probabilities sum to less than
+            this share of the largest part's are left out.
         second_look: Where given, one look at a slice is enough unless it leaves the slice unsure; further
             models, and then mirror images, are asked only then.
         third_look: Where given, mirror images are asked only where all models leave the slice unsure.
@@ -265,6 +267,7 @@ class AnalysisRecipe(_Strict):
     flip: bool = False
     center_crop: CenterCrop = 1.0
     lowest_threshold: Annotated[float | None, Field(gt=0, le=0.5)] = None
+    smallest_part: Annotated[float, Field(ge=0, le=1)] = 0.0
     second_look: LookAgain | None = None
     third_look: LookAgain | None = None
 
