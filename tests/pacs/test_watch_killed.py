@@ -56,9 +56,10 @@ def done(folder: Path, studies: list[str]) -> bool:
 
 def finish(started: Started, folder: Path, studies: list[str]) -> None:
     """Let a watch do all studies, and end it as a user does."""
+    started.wait_until(lambda: "watching" in started.out.read_text())  # else Ctrl-C comes before the program
     wait(lambda: done(folder, studies))
     send(started, signal.SIGINT)
-    assert started.finish() == 130
+    assert started.finish() == 130, started.err.read_text()
     assert "interrupted; what was finished is whole" in started.err.read_text()
     assert "Traceback" not in started.err.read_text()
 
