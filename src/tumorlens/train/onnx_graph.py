@@ -23,6 +23,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
 from tumorlens.bundle.manifest import Output
+from tumorlens.train.streamline import streamlined
 
 OPSET = 20
 _BLOCK = re.compile(r"network\.(decoder\.\d+\.block|type_block)\..*weight")
@@ -95,8 +96,7 @@ def to_onnx(network: nn.Module, task: str, size: int) -> onnx.ModelProto:
     del model.graph.metadata_props[:]
     for value in [*model.graph.value_info, *model.graph.input, *model.graph.output]:
         del value.metadata_props[:]
-    onnx.checker.check_model(model)
-    return model
+    return streamlined(model)
 
 
 def in_16_bits(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -146,8 +146,8 @@ def in_8_bits(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> 
         source, ready, target = (Path(folder) / name for name in ("a.onnx", "b.onnx", "c.onnx"))
         onnx.save(model, source)
         quant_pre_process(source, ready, skip_symbolic_shape=True)
-        convolutions = _fit_for_8_bits(onnx.load(ready))
-        if not convolutions:
+        nodes = _fit_for_8_bits(onnx.load(ready))
+        if not nodes:
             return model
         quantize_static(
             ready,
@@ -158,22 +158,28 @@ def in_8_bits(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> 
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_quantize=convolutions,
+            nodes_to_quantize=nodes,
         )
-        return onnx.load(target)
+        return streamlined(onnx.load(target))
 
 
 def _fit_for_8_bits(model: onnx.ModelProto) -> list[str]:
-    """Names of the convolutions of all blocks behind the encoder, and of its own large pointwise ones."""
+    """Names of the convolutions of all blocks behind the encoder, and of its own large pointwise ones.
+
+    And of the ReLUs behind them, which then need no calculation: the integers end at 0.
+    """
     weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
 
     def is_large_and_pointwise(name: str) -> bool:
         dims = weights.get(name, ())
         return name.startswith(_ENCODER) and dims[2:] == (1, 1) and dims[0] * dims[1] >= _POINTWISE_WEIGHTS
 
-    return [
-        node.name
+    convolutions = [
+        node
         for node in model.graph.node
         if node.op_type == "Conv"
         and (_BLOCK.fullmatch(node.input[1]) or is_large_and_pointwise(node.input[1]))
     ]
+    said = {node.output[0] for node in convolutions}
+    behind = [node for node in model.graph.node if node.op_type == "Relu" and node.input[0] in said]
+    return [node.name for node in (*convolutions, *behind)]
