@@ -7,10 +7,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import ArrayLike, NDArray
-from onnx_ir.passes.common import RemoveUnusedNodesPass
+from onnx_ir.passes.common import NameFixPass, RemoveUnusedNodesPass
 from onnx_ir.tape import Tape
 
 _BLOCK = 16  # channels that ONNX Runtime's convolutions take together; fewer are filled up with zeros
+_SMALL = 64  # places of a map that a matrix product enlarges faster
 
 
 def streamlined(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -19,15 +20,21 @@ def streamlined(model: onnx.ModelProto) -> onnx.ModelProto:
     - A pointwise convolution of enlarged features is done before these are enlarged: it mixes channels, while
       enlarging takes means of places, so that their order doesn't matter.
     - A pointwise convolution with few output channels becomes a matrix product.
+    - So does enlarging a map of few places.
     - What is joined and then brought to 8 bits is brought there first: a quarter of the bytes is joined.
 
     Args:
         model: As exported, in 8 bits or not.
     """
     changed = ir.from_proto(model)
-    for change in (_mixed_before_enlarged, _narrow_as_product, _quantised_before_joined):
+    for change in (
+        _mixed_before_enlarged,
+        _narrow_mixed_by_product,
+        _small_enlarged_by_product,
+        _quantised_before_joined,
+    ):
         _everywhere(changed.graph, change)
-    lean = ir.to_proto(RemoveUnusedNodesPass()(changed).model)
+    lean = ir.to_proto(ir.passes.Sequential(RemoveUnusedNodesPass(), NameFixPass())(changed).model)
     onnx.checker.check_model(lean)
     return lean
 
@@ -42,8 +49,6 @@ def _everywhere(graph: ir.Graph, change: Callable[[ir.Node, Tape], ir.Value | No
     for node in list(graph):
         tape, old = Tape(), node.outputs[0]
         if (new := change(node, tape)) is not None:
-            for number, part in enumerate(tape.nodes):
-                part.outputs[0].name = f"{old.name}_{number}"
             new.shape, new.type = old.shape, old.type
             old.replace_all_uses_with(new, replace_graph_outputs=True)
             old.name, new.name = None, old.name
@@ -59,19 +64,34 @@ def _mixed_before_enlarged(node: ir.Node, tape: Tape) -> ir.Value | None:
     return tape.op("Resize", [mixed, *enlarged.inputs[1:]], enlarged.attributes)
 
 
-def _narrow_as_product(node: ir.Node, tape: Tape) -> ir.Value | None:
+def _narrow_mixed_by_product(node: ir.Node, tape: Tape) -> ir.Value | None:
     """Weights times (channels, places) of each slice, and the bias."""
-    weights, shape = _pointwise_weights(node), node.outputs[0].shape
-    if weights is None or len(weights) >= _BLOCK or shape is None:
+    weights, places = _pointwise_weights(node), _places(node.outputs[0])
+    if weights is None or len(weights) >= _BLOCK or places is None:
         return None
-    places = [side for side in shape[2:] if isinstance(side, int)]
-    if len(places) < len(shape) - 2:
-        return None
-    flat = tape.op("Reshape", [node.inputs[0], _constant(tape, [0, 0, -1])])
-    said = tape.op("MatMul", [_constant(tape, weights[:, :, 0, 0]), flat])
+    said = tape.op("MatMul", [_constant(tape, weights[:, :, 0, 0]), _flat(tape, node)])
     for bias in node.inputs[2:]:
         said = tape.op("Add", [said, tape.op("Unsqueeze", [bias, _constant(tape, [1])])])
-    return tape.op("Reshape", [said, _constant(tape, [0, len(weights), *places])])
+    return tape.op("Reshape", [said, _constant(tape, [0, 0, *places])])
+
+
+def _small_enlarged_by_product(node: ir.Node, tape: Tape) -> ir.Value | None:
+    """(channels, places) of each slice times what each place gives to each of the larger map's."""
+    small, large = (_places(values[0]) if values else None for values in (node.inputs, node.outputs))
+    kind = [node.attributes.get_string(name) for name in ("mode", "coordinate_transformation_mode")]
+    if node.op_type != "Resize" or kind != ["linear", "half_pixel"] or small is None or large is None:
+        return None
+    if np.prod(small) > _SMALL or large < small:
+        return None
+    shares = np.kron(*map(_linear, small, large)).astype(np.float32)
+    said = tape.op("MatMul", [_flat(tape, node), _constant(tape, shares)])
+    return tape.op("Reshape", [said, _constant(tape, [0, 0, *large])])
+
+
+def _linear(small: int, large: int) -> NDArray[np.float64]:
+    """(small, large): what each place of a line gives to each of one that is interpolated from it."""
+    middles = (np.arange(large) + 0.5) * small / large - 0.5
+    return np.array([np.interp(middles, np.arange(small), place) for place in np.eye(small)])
 
 
 def _quantised_before_joined(node: ir.Node, tape: Tape) -> ir.Value | None:
@@ -89,6 +109,18 @@ def _producer(node: ir.Node) -> ir.Node | None:
     """What makes a node's first input."""
     first = node.inputs[0] if node.inputs else None
     return None if first is None else first.producer()
+
+
+def _places(value: ir.Value | None) -> list[int] | None:
+    """Rows and columns of feature maps (n, channels, rows, columns), where they are known."""
+    shape = None if value is None else value.shape
+    known = [] if shape is None or len(shape) != 4 else [side for side in shape[2:] if isinstance(side, int)]
+    return known if len(known) == 2 else None
+
+
+def _flat(tape: Tape, node: ir.Node) -> ir.Value:
+    """A node's first input as (n, channels, places)."""
+    return tape.op("Reshape", [node.inputs[0], _constant(tape, [0, 0, -1])])
 
 
 def _pointwise_weights(node: ir.Node) -> NDArray[Any] | None:
