@@ -143,6 +143,17 @@ def test_overrides_reach_nested_keys_and_list_items() -> None:
     assert recipe.training.precision == "32"
 
 
+def test_overrides_of_the_augmentation_reach_every_phase_that_has_none_of_that_kind_itself() -> None:
+    plain, changed = load_recipe("lite-joint"), load_recipe("lite-joint", ["augmentation.rotation=40"])
+    assert [each.transplant_probability for each in changed.augmentations] == [0, 0, 0.4]
+    assert [each.rotation for each in changed.augmentations] == [40, 40, 40]
+    assert changed.augmentations[2].gamma == plain.augmentations[2].gamma == 0.5
+    of_one = load_recipe("lite-joint", ["training.phases.1.augmentation.rotation=3"])
+    assert [each.rotation for each in of_one.augmentations] == [15, 3, 15]
+    again = type(changed).model_validate(changed.model_dump(mode="json"))
+    assert again == changed
+
+
 @given(lesion=st.integers(0, 100))
 def test_the_lesion_s_two_probabilities_may_sum_to_one(lesion: int) -> None:
     shares = f"{{lesion_probability: {lesion / 100}, healthy_probability: {(100 - lesion) / 100}}}"

@@ -1,7 +1,7 @@
 """Recipes: everything that makes a training run, as YAML that is checked before anything starts."""
 
 import itertools
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -154,7 +154,7 @@ class PhaseRecipe(_Strict):
             frozen, batch norms included.
         schedule: ``constant``, or ``cosine`` down to zero at the phase's end.
         warmup_epochs: Over which the learning rate rises from zero.
-        augmentation: Of this phase alone, instead of the recipe's.
+        augmentation: Of this phase alone. In a recipe's YAML, what isn't said here is as in the recipe's.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -279,6 +279,21 @@ class _Recipe(_Strict):
     split: Annotated[FoldSplit | PatientSplit, Field(discriminator="kind")]
     augmentation: AugmentationRecipe = AugmentationRecipe()
     training: TrainingRecipe
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_phases(cls, values: Any) -> Any:
+        """The recipe's augmentation where a phase's own says nothing."""
+        match values:
+            case {"augmentation": dict(general), "training": {"phases": list(phases), **training}}:
+                complete = [
+                    {**phase, "augmentation": {**general, **own}}
+                    if isinstance(phase, dict) and isinstance(own := phase.get("augmentation"), dict)
+                    else phase
+                    for phase in phases
+                ]
+                return {**values, "training": {**training, "phases": complete}}
+        return values
 
     @property
     def augmentations(self) -> tuple[AugmentationRecipe, ...]:
