@@ -23,7 +23,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from odd_pictures import without_tumor
 from page_speed import server
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -31,6 +30,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 from scipy import ndimage
 from stack import write_slice
+from tumor_free import without_tumor
 
 from tumorlens import read_scan
 

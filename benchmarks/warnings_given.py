@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from odd_pictures import ALTERED, Picture, changed, other_pictures, without_tumor
+from odd_pictures import ALTERED, Picture, changed, other_pictures
+from tumor_free import without_tumor
 
 from tumorlens import Scan
 from tumorlens.analyze import Analyzer

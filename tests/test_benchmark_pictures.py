@@ -11,7 +11,7 @@ if not BENCHMARKS.is_dir():
     pytest.skip("the benchmarks come with the repository only", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 try:
-    from odd_pictures import symmetry_axis, without_tumor
+    from tumor_free import symmetry_axis, without_tumor
 finally:
     sys.path.remove(str(BENCHMARKS))
 
