@@ -1,4 +1,4 @@
-"""Slices without their tumor, for the benchmarks: the sick half becomes the mirror image of the healthy one."""
+"""Slices without their tumor: the sick half becomes the mirror image of the healthy one."""
 
 from typing import Any
 

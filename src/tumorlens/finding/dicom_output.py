@@ -55,7 +55,7 @@ def model(finding: Finding) -> str | None:
 
 
 def versions(finding: Finding) -> list[str]:
-    """The software's version and, where known, the model, such as ``["0.1.0", "model=lite-joint-6"]``."""
+    """The software's version and, where known, the model, such as ``["0.1.0", "model=lite-joint-7"]``."""
     name = model(finding)
     return [__version__, *([f"model={name}"] if name else [])]
 

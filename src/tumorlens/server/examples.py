@@ -39,7 +39,7 @@ DONE = {
         "slice_spacing_mm": None,
         "plane": None,
         "affine": None,
-        "model": "lite-joint-6",
+        "model": "lite-joint-7",
         "tumor_type": "meningioma",
         "probabilities": {"meningioma": 0.9958, "glioma": 0.0027, "pituitary tumor": 0.0015},
         "confidence": {"word": "high", "accuracy": 0.97865, "slices": 2201},

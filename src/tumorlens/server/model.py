@@ -37,7 +37,7 @@ class ModelPart(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str = Field(examples=["lite-joint-6"])
+    name: str = Field(examples=["lite-joint-7"])
     default: bool = Field(description="Whether it is the one that is used.")
     classes: tuple[str, ...] = Field(description="The tumor types that it can name.")
     trained_on: str = Field(description="The data.")
