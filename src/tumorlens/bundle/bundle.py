@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,9 +37,12 @@ class Bundle:
             TumorlensError: A member is missing, damaged or not what the manifest says.
         """
         manifest = self.manifest
-        models = [OnnxModel(self.read(graph), graph, manifest.size) for graph in manifest.graphs]
+        with ThreadPoolExecutor() as pool:  # ONNX Runtime makes a graph ready on one core
+            models = pool.map(
+                lambda graph: OnnxModel(self.read(graph), graph, manifest.size), manifest.graphs
+            )
         return Ensemble(
-            models=models,
+            models=list(models),
             judgement=manifest.judgement,
             flip=manifest.flip,
             center_crop=manifest.center_crop,
