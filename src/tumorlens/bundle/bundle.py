@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from tumorlens.bundle.manifest import SCHEMA_VERSION, Manifest, Member
+from tumorlens.bundle.manifest import SCHEMA_VERSION, Graph, Manifest, Member
 from tumorlens.bundle.session import OnnxModel
 from tumorlens.ensemble import Ensemble
 from tumorlens.errors import TumorlensError
@@ -49,6 +49,9 @@ class Bundle:
             familiarity=self._familiarity(),
             name=manifest.name,
         )
+
+    def _model(self, graph: Graph) -> OnnxModel:
+        return OnnxModel(self.read(graph), graph, self.manifest.size)
 
     def verify(self) -> None:
         """Check every member and that it can be used.
