@@ -284,7 +284,7 @@ def report(arguments: argparse.Namespace, folder: Path) -> list[str]:
         "",
         f"`tumorlens predict one.png` {from_cold('tumorlens', words, repeats)}",
     ]
-    if OTHER in rates:
+    if OTHER in rates and Path(sys.executable).with_name("detect-tumor").exists():
         lines.append(f"`detect-tumor one.png` {from_cold('detect-tumor', [str(files[0])], repeats)}")
     mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [*lines, f"This benchmark's own process, PyTorch included: {mine:.0f} MB."]

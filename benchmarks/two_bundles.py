@@ -13,17 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.analyze import Analyzer
+from tumorlens.batch.unit import blocks
 from tumorlens.dataset import TumorDataset, open_dataset
+from tumorlens.evaluate.measure import findings
+from tumorlens.evaluate.segmentation import score_slice
 from tumorlens.finding import Finding
-from tumorlens.scan import read_scan
 
 _TOGETHER = 16  # slices
-
-
-def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Of two masks; 1 for two empty ones."""
-    both = int(one.sum() + other.sum())
-    return 2 * int((one & other).sum()) / both if both else 1.0
 
 
 def compared(one: Finding, other: Finding, tumor: NDArray[np.bool_]) -> list[float]:
@@ -32,22 +28,18 @@ def compared(one: Finding, other: Finding, tumor: NDArray[np.bool_]) -> list[flo
     assert other.mask is not None
     assert one.probabilities is not None
     assert other.probabilities is not None
+    first, second = one.mask[0], other.mask[0]
+    dice = [score_slice(*pair, 1).dice for pair in ((first, tumor), (second, tumor), (first, second))]
     apart = max(abs(one.probabilities[each] - other.probabilities[each]) for each in one.probabilities)
-    masks = one.mask[0], other.mask[0]
-    same = one.tumor_type is other.tumor_type
-    return [*(dice(mask, tumor) for mask in masks), dice(*masks), float(same), apart]
+    return [*dice, float(one.tumor_type is other.tumor_type), apart]
 
 
 def rows(analyzers: list[Analyzer], dataset: TumorDataset, positions: range) -> NDArray[np.float64]:
     """`compared` of each slice."""
     told = []
-    for at in range(0, len(positions), _TOGETHER):
-        part = positions[at : at + _TOGETHER]
-        scans = [read_scan(dataset.root / dataset.entries[position].file) for position in part]
-        both = zip(*(analyzer.analyze_batch(scans) for analyzer in analyzers), strict=True)
-        told += [
-            compared(*findings, dataset.mask(position)) for findings, position in zip(both, part, strict=True)
-        ]
+    for part in blocks(positions, _TOGETHER):
+        both = zip(*(findings(analyzer, dataset, part) for analyzer in analyzers), strict=True)
+        told += [compared(*pair, dataset.mask(position)) for pair, position in zip(both, part, strict=True)]
     return np.array(told)
 
 

@@ -103,6 +103,14 @@ def test_maps_of_few_places_are_enlarged_by_a_matrix_product(sides: tuple[int, i
         assert says(lean, count) == pytest.approx(says(model, count), abs=1e-5)
 
 
+@pytest.mark.parametrize("sides", [(3, 3), (12, 3), (3, 12)])
+def test_maps_that_shrink_stay(sides: tuple[int, int]) -> None:
+    scale = np.array([1, 1, sides[0] / 6, sides[1] / 6], np.float32)
+    said = f"float[n, 8, {sides[0]}, {sides[1]}]"
+    model = graph(f"said = {_TWICE}", said=said, weights={"twice": scale})
+    assert operators(streamlined(model)) == {"Resize": 1}
+
+
 def test_other_ways_of_enlarging_stay(twice: np.ndarray) -> None:
     for way in (
         "<mode='nearest'>",

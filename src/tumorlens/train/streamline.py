@@ -81,7 +81,7 @@ def _small_enlarged_by_product(node: ir.Node, tape: Tape) -> ir.Value | None:
     kind = [node.attributes.get_string(name) for name in ("mode", "coordinate_transformation_mode")]
     if node.op_type != "Resize" or kind != ["linear", "half_pixel"] or small is None or large is None:
         return None
-    if np.prod(small) > _SMALL or large < small:
+    if np.prod(small) > _SMALL or np.less(large, small).any():
         return None
     shares = np.kron(*map(_linear, small, large)).astype(np.float32)
     said = tape.op("MatMul", [_flat(tape, node), _constant(tape, shares)])
