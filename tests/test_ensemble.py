@@ -157,6 +157,8 @@ def test_a_mirrored_center_crop_counts_for_the_outline_within_it_and_for_no_name
         logits = np.float32([[0, 0, 9]] if again else [[5, 1, 0]])
         mask = np.full((len(batch), SIZE, SIZE), -20, np.float32)
         mask[:, :, : SIZE // 2] = -20 if not again else 20  # the left half of what it sees
+        if not again:
+            mask[:, 0] = 20  # what lies outside of the center
         maps = np.full((len(batch), 3, 8, 8), float(again), np.float32)
         return Outputs(mask, np.tile(logits, (len(batch), 1)), maps)
 
@@ -168,6 +170,7 @@ def test_a_mirrored_center_crop_counts_for_the_outline_within_it_and_for_no_name
     assert opinion.class_maps is not None
     assert not opinion.class_maps.any()
     expected = np.zeros((SIZE, SIZE))
+    expected[0] = 1  # of the only look that saw it
     expected[4:-4, SIZE // 2 : -4] = 0.5  # of one look of two; mirrored back, the right half
     assert opinion.tumor_probability is not None
     middle = np.abs(np.arange(SIZE) + 0.5 - SIZE / 2) < 2  # where the two halves meet, interpolation shows

@@ -38,11 +38,9 @@ class Bundle:
         """
         manifest = self.manifest
         with ThreadPoolExecutor() as pool:  # ONNX Runtime makes a graph ready on one core
-            models = pool.map(
-                lambda graph: OnnxModel(self.read(graph), graph, manifest.size), manifest.graphs
-            )
+            models = list(pool.map(self._model, manifest.graphs))
         return Ensemble(
-            models=list(models),
+            models=models,
             judgement=manifest.judgement,
             flip=manifest.flip,
             center_crop=manifest.center_crop,
