@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.bundle.small import CELLS, GRAPH, SIZE, graph_model
+from tumorlens.bundle import open_bundle
 from tumorlens.bundle.manifest import Graph, Output
 from tumorlens.bundle.session import OnnxModel
 from tumorlens.bundle.write import member
@@ -203,3 +204,12 @@ def test_an_unknown_operator_is_refused() -> None:
     model.graph.node[0].domain = "somewhere.else"
     model.opset_import.append(helper.make_opsetid("somewhere.else", 1))
     assert "expected a graph for ONNX Runtime" in refusal(model.SerializeToString())
+
+
+def test_the_models_come_in_the_manifest_s_order_whichever_is_ready_first() -> None:
+    bundle = open_bundle()
+    first, second = bundle.manifest.graphs
+    batch = np.random.default_rng(0).random((1, 1, bundle.manifest.size, bundle.manifest.size), np.float32)
+    for model, graph in zip(bundle.load().models, (first, second), strict=True):
+        alone = OnnxModel(bundle.read(graph), graph, bundle.manifest.size)
+        assert (np.asarray(model(batch).class_logits) == np.asarray(alone(batch).class_logits)).all()
