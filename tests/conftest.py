@@ -1,7 +1,8 @@
 """What several tests share: real slices, and a writer of files in the published layout."""
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -90,6 +91,14 @@ def write_mat() -> WriteMat:
 def write_folds() -> WriteMat:
     """`folds_file`: writes the author's folds in the published layout."""
     return folds_file
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C is heard; a shell that starts the tests in the background has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

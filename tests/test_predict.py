@@ -217,7 +217,9 @@ def test_nothing_that_names_the_patient_is_in_any_result_s_name_or_text(tmp_path
         )
         if path.is_file():
             content = path.read_bytes().lower()
-            assert not any(word in content for word in (b"muster", b"erika", b"4711", b"19640812", b"acc-99"))
+            assert not any(
+                word in content for word in (b"muster", b"erika", b"pid-4711", b"19640812", b"acc-99")
+            )
 
 
 def test_the_identity_is_kept_when_asked(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The command line with a real PACS and the real analysis."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -127,7 +129,7 @@ def test_a_wrong_password_is_one_line(
         [line] = err.splitlines()
         assert code == 2
         assert "refused (HTTP 401): who asks isn't known there" in line
-        assert not any(secret in line for secret in ("not-this", "4711", USER))
+        assert not any(secret in line for secret in ("not-this", "PID-4711", USER))
 
 
 def test_a_server_that_isnt_there_is_one_line(
@@ -187,3 +189,21 @@ def test_status_lists_what_isnt_done_with_the_reason(
     assert "1 failed studies get another chance" in pacs(*watch, "--retry-failed")[1]
     pacs(*watch)
     assert tumorlens("pacs", "status", state)[1].splitlines()[0] == "1 done, 1 skipped"
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_ends_a_watch_after_the_study_that_is_begun(
+    orthanc: Orthanc, pacs: Pacs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tumorlens.cli import pacs as commands
+
+    def analyse(scan: Path, out: Path) -> list[Path]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return list(quick_analysis(scan, out))
+
+    orthanc.add([file for seed in "12" for file in write_study(tmp_path / seed, seed)[1]])
+    monkeypatch.setattr(commands, "_analysis", lambda _: analyse)
+    watch = ("watch", orthanc.url, "--state", tmp_path / "watch.db", "--days", 0, "--every", 0.05)
+    code, out, err = pacs(*watch)
+    assert (code, err) == (130, "tumorlens: interrupted; what was finished is whole\n")
+    assert out.count("stored") == 1

@@ -17,7 +17,7 @@ from tumorlens.pacs.errors import PacsBusyError, PacsError
 from tumorlens.pacs.pull import pull_series
 from tumorlens.pacs.server import PacsServer
 
-PATIENT = ("Muster", "Erika", "4711", "19640812", "20240301", "ACC-99")
+PATIENT = ("Muster", "Erika", "PID-4711", "19640812", "20240301", "ACC-99")
 
 
 def series_in(orthanc: Orthanc, folder: Path, slices: int = 5, seed: str = "1") -> SeriesEntry:

@@ -36,7 +36,7 @@ def refused(stub: Proxy, answer: Answer | Callable[[Asked], Answer], kind: type[
     assert type(error.value) is kind
     said = str(error.value)
     assert "\n" not in said
-    assert not any(secret in said for secret in (KNOWN.secret, KNOWN.user, "4711"))
+    assert not any(secret in said for secret in (KNOWN.secret, KNOWN.user, "PID-4711"))
     return said
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tumorlens.cli.ending import endable
 from tumorlens.cli.options import BundlePath, say
 from tumorlens.errors import TumorlensError
 
@@ -130,11 +131,11 @@ def watch(
     options = WatchOptions(every, days or None, modality or None, attempts, pause)
     server = _server(url, user, password_file, ca, insecure_http)
     state.parent.mkdir(parents=True, exist_ok=True)
-    with WatchLock(state), WatchState(state) as remembered:
+    with endable() as wait, WatchLock(state), WatchState(state) as remembered:
         if retry_failed:
             say(f"{remembered.revive()} failed studies get another chance")
         work = state.with_name(f"{state.name}.work")
-        watching = Watch(server, remembered, work, _analysis(bundle), options, report=say)
+        watching = Watch(server, remembered, work, _analysis(bundle), options, report=say, wait=wait)
         say(f"watching {server.name}; end it with Ctrl-C")
         if not watching.run(1 if once else None):
             raise typer.Exit(1)

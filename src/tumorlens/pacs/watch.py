@@ -56,6 +56,8 @@ class Watch:
         analyse: See `Analyse`.
         options: How.
         report: Told each step in a line without anything of a patient.
+        wait: Waits so many seconds between two looks, and none before each study; ends the watch by what it
+            raises.
         now: The time in seconds since 1970.
     """
 
@@ -68,6 +70,7 @@ class Watch:
         options: WatchOptions | None = None,
         *,
         report: Callable[[str], None] = lambda _: None,
+        wait: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._server = server
@@ -76,6 +79,7 @@ class Watch:
         self._analyse = analyse
         self._options = options or WatchOptions()
         self._report = report
+        self._wait = wait
         self._now = now
         self._trouble = ""
 
@@ -91,8 +95,7 @@ class Watch:
         """
         done = 0
         while looks is None or done < looks:
-            if done:
-                time.sleep(self._options.every)
+            self._wait(self._options.every if done else 0)
             try:
                 self.look()
                 self._say_trouble("")
@@ -121,6 +124,7 @@ class Watch:
         self._notice()
         self._state.looked(began)
         for record in self._state.due(self._now()):
+            self._wait(0)
             self._attempt(record)
 
     def _notice(self) -> None:

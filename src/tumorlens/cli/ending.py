@@ -1,0 +1,60 @@
+"""Ctrl-C and a request to end (SIGTERM), which a command that runs for days must neither miss nor hang at."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_WORDS = b"tumorlens: will end once this step is done; Ctrl-C again ends at once\n"
+
+
+class _Ending:
+    """What was asked for, and whether this is a moment to do it."""
+
+    def __init__(self) -> None:
+        self._asked: int | None = None
+        self._idle = False
+
+    def wait(self, seconds: float) -> None:
+        self._idle = True
+        try:
+            if self._asked is not None:
+                self._end(self._asked)
+            time.sleep(seconds)
+        finally:
+            self._idle = False
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._idle or self._asked is not None:
+            self._end(number)
+        self._asked = number
+        os.write(2, _WORDS)  # print isn't reentrant
+
+    def _end(self, number: int) -> None:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+@contextmanager
+def endable() -> Iterator[Callable[[float], None]]:
+    """Let Ctrl-C and SIGTERM end what runs inside between two of its steps, and a second one at once.
+
+    An exception at any moment can be lost (Python drops those that are raised while an object is tidied up,
+    such as an HTTP answer) or leave a lock of a pool of connections locked, for which the next step then
+    waits for ever. What is ignored, as by ``nohup``, stays so.
+
+    Yields:
+        Waits so many seconds; raises what was asked for, KeyboardInterrupt or SystemExit(143).
+    """
+    ending = _Ending()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    for number in heard:
+        signal.signal(number, ending.ask)
+    try:
+        yield ending.wait
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
