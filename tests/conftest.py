@@ -1,5 +1,6 @@
 """What several tests share: real slices, and a writer of files in the published layout."""
 
+import multiprocessing.util
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tests.command_line import Tumorlens
 from tumorlens import cli
+
+multiprocessing.util.get_temp_dir()  # chosen now, not within a server's own folder, which goes with it
 
 # How long an example takes says more of the machine than of the software.
 settings.register_profile("tumorlens", deadline=None)

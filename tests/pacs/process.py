@@ -1,27 +1,22 @@
-"""``tumorlens pacs watch`` in a process of its own that can be killed or starved of disk.
-
-Processes are forked from a server that has imported everything once, so that each starts at once.
-"""
+"""``tumorlens pacs watch`` in a process of its own that can be killed or starved of disk."""
 
 import io
-import multiprocessing
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 
+from tests.forkserver import fork_context
 from tests.pacs.orthanc import PASSWORD
 from tests.train.process import Started
 
 
 def start_watch(folder: Path, *words: object, largest_file: int | None = None) -> Started:
     """Start a watch with an analysis that costs nothing, perhaps on a disk that takes only small files."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.pacs.process", "tests.pacs.studies", "tumorlens.pacs.watch"])
     out, err = folder / f"{time.monotonic_ns()}.out", folder / f"{time.monotonic_ns()}.err"
     said = ["pacs", "watch", *(str(word) for word in words)]
-    process = context.Process(target=_main, args=(said, out, err, largest_file))
+    process = fork_context().Process(target=_main, args=(said, out, err, largest_file))
     process.start()
     started = Started(process, out, err)
     started.wait_until(err.exists)

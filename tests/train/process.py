@@ -1,10 +1,6 @@
-"""The command line in a process of its own that can be killed, starved of disk or interrupted.
-
-Processes are forked from a server that has imported everything once, so that each starts at once.
-"""
+"""The command line in a process of its own that can be killed, starved of disk or interrupted."""
 
 import io
-import multiprocessing
 import os
 import signal
 import sys
@@ -13,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from tests.forkserver import fork_context
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,10 @@ class Started:
 
 def start(folder: Path, *words: object, largest_file: int | None = None) -> Started:
     """Start ``tumorlens`` with these words in ``folder``, perhaps on a disk that takes only small files."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.train.process", "tumorlens.cli", "tumorlens.train.trainer"])
     out, err = folder / f"{time.monotonic_ns()}.out", folder / f"{time.monotonic_ns()}.err"
-    process = context.Process(target=_main, args=(folder, [str(w) for w in words], out, err, largest_file))
+    process = fork_context().Process(
+        target=_main, args=(folder, [str(w) for w in words], out, err, largest_file)
+    )
     process.start()
     started = Started(process, out, err)
     started.wait_until(err.exists)

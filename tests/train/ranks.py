@@ -1,7 +1,6 @@
 """Several ranks of one run, each a forked process that is told its place as torchrun tells it."""
 
 import io
-import multiprocessing
 import os
 import signal
 import socket
@@ -12,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from tests.forkserver import fork_context
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,6 @@ def start_ranks(
     folder: Path, world: int, *words: object, function: Callable[..., None] | None = None
 ) -> Together:
     """Start ``tumorlens`` with these words as so many ranks, or call a function with them on each."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.train.ranks", "tumorlens.cli", "tumorlens.train.trainer"])
     own = folder / f"ranks-{time.monotonic_ns()}"
     own.mkdir()
     with socket.socket() as free:
@@ -65,7 +64,7 @@ def start_ranks(
         port = free.getsockname()[1]
     processes = []
     for rank in range(world):
-        process = context.Process(
+        process = fork_context().Process(
             target=_main, args=(own, rank, world, port, [str(word) for word in words], function)
         )
         process.start()
