@@ -15,7 +15,8 @@ from tumorlens.ensemble import Ensemble, Model, Outputs
 from tumorlens.errors import TumorlensError
 from tumorlens.finding.write import Format, WriteOptions
 from tumorlens.judgement import ConfidenceBand, Judgement
-from tumorlens.predict import DONE_FILE, Outcome, PredictOptions, predict
+from tumorlens.predict import Outcome, PredictOptions, predict
+from tumorlens.scan.folder import DONE_FILE
 
 
 def analyzer(*models: Model, **more: object) -> Analyzer:

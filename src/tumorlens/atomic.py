@@ -2,9 +2,12 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+HALF_WRITTEN = f".*.{'[0-9a-f]' * 8}.partial"
+"""What a kill can leave beside files, as a pattern of names."""
 
 
 @contextlib.contextmanager
@@ -18,17 +21,17 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: The folder or the file could not be written (a full disk, no permission).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
+        temporary.touch(exist_ok=False)  # with the permissions of any new file, which tempfile's don't have
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) == str(temporary):
+            error.filename, error.filename2 = str(path), None  # nobody knows the temporary name
         raise
 
 
@@ -41,9 +44,3 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` as UTF-8, whole or not at all."""
     write_bytes(path, text.encode())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

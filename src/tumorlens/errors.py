@@ -1,4 +1,15 @@
-"""The error that a user can do something about."""
+"""Errors that a user can do something about."""
+
+import errno
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it comes from, is that nothing more could be written."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error is not None and error.errno in _NO_ROOM
 
 
 class TumorlensError(Exception):

@@ -14,10 +14,8 @@ from tumorlens.finding.privacy import public_place
 from tumorlens.finding.write import DEFAULT_FORMATS, Format, WriteOptions, refuse_impossible, write_finding
 from tumorlens.parallel import in_order
 from tumorlens.scan import Scan
+from tumorlens.scan.folder import DONE_FILE
 from tumorlens.scan.sources import Source, find_sources
-
-DONE_FILE = ".tumorlens-done"
-"""Beside the results: what was finished, a line of 64 hexadecimal digits a scan."""
 
 _LARGE = 8 << 20  # bytes of a file from which it may be a stack, which is analysed with none beside it
 _SMALL_KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".mat")
@@ -122,6 +120,13 @@ class _Job:
         except TumorlensError as error:
             self._advance(1, 0)
             return Outcome(source.path.name, str(error), failed=True)
+        except (OSError, MemoryError):  # the disk's or the machine's trouble, not this scan's
+            raise
+        except Exception as error:  # what nobody thought of must not keep the other scans from being analysed
+            self._advance(1, 0)
+            return Outcome(
+                source.path.name, f"unexpected {type(error).__name__}; please report it", failed=True
+            )
         self._done.add(key)
         self._advance(1, 0)
         return outcome

@@ -10,6 +10,12 @@ class TumorType(enum.IntEnum):
     GLIOMA = 2
     PITUITARY = 3
 
+    def __str__(self) -> str:
+        """As `title`: a bare number would say nothing to a reader."""
+        return self.title
+
+    __format__ = enum.Enum.__format__
+
     @property
     def title(self) -> str:
         """The name as a person reads it, such as ``pituitary tumor``."""

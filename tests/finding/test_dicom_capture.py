@@ -70,7 +70,7 @@ def test_a_capture_refers_to_the_image_that_it_shows(tmp_path: Path, name: str) 
     [
         ("axial", ["L", "P"]),
         ("axial from above", ["L", "P"]),
-        ("oblique axial", ["L", "P"]),
+        ("oblique axial", ["LPF", "PHR"]),
         ("coronal", ["L", "F"]),
         ("sagittal", ["P", "F"]),
     ],

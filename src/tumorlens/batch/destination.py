@@ -1,5 +1,6 @@
 """The folder of a batch's results: ``rows``, ``files`` and ``batch.json``."""
 
+import contextlib
 import itertools
 import json
 import shutil
@@ -8,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+
+from pyarrow.lib import ArrowException  # type: ignore[import-untyped]
 
 from tumorlens.batch.keys import KeySet
 from tumorlens.batch.rows import Row, keys_in, rows_in, to_parquet
@@ -79,7 +82,8 @@ class Destination:
     def rows(self, name: str) -> list[Row] | None:
         """A part's rows; None where there is no such part."""
         data = self._store.read(f"{ROWS}/{name}")
-        return None if data is None else rows_in(data)
+        with self._whole(name):
+            return None if data is None else rows_in(data)
 
     def write_part(self, name: str, rows: list[Row]) -> None:
         """Write a part; from now on the units of its rows are done."""
@@ -132,7 +136,18 @@ class Destination:
 
     def _keys(self, name: str) -> list[bytes]:
         data = self._store.read(f"{ROWS}/{name}")
-        return [] if data is None else keys_in(data)
+        with self._whole(name):
+            return [] if data is None else keys_in(data)
+
+    @contextlib.contextmanager
+    def _whole(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (ArrowException, ValueError) as error:
+            raise TumorlensError(
+                f"{self._place}/{ROWS}/{name}: expected rows in Parquet, got a damaged file; remove it and "
+                "run this again, which analyses its inputs anew"
+            ) from error
 
     def _compare(self, known: Mapping[str, object], identity: Mapping[str, object]) -> None:
         for name, value in identity.items():

@@ -61,6 +61,7 @@ def run_batch(
         OSError: A result can't be written.
     """
     options = options or BatchOptions()
+    out = out if is_url(out) else str(Path(out).resolve())  # Ray's workers may run in another folder
     archive = open_archive(source, leave_out=out)
     with beside_others():  # the sessions that pictures need: one thread each
         analyzer = Analyzer(options.bundle)

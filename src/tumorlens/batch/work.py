@@ -19,7 +19,7 @@ from tumorlens.batch.report import ChunkReport
 from tumorlens.batch.rows import Row, failed_row, found_row
 from tumorlens.batch.stages import Stages
 from tumorlens.batch.unit import Chunk, Unit, blocks
-from tumorlens.errors import TumorlensError
+from tumorlens.errors import TumorlensError, is_disk_full
 from tumorlens.finding import Finding
 from tumorlens.finding.write import refuse_impossible
 from tumorlens.scan import Scan
@@ -239,8 +239,12 @@ def _caught(read: _Read) -> Iterator[None]:
     except (StorageError, DestinationError):
         raise
     except TumorlensError as error:
+        if is_disk_full(error):
+            raise DestinationError(f"this machine's disk is full: {error}") from error
         read.error = error
     except Exception as error:  # among millions of files there are some that nobody thought of
+        if is_disk_full(error):  # no fault of this input, which is to be tried again
+            raise DestinationError(f"this machine's disk is full: {error}") from error
         read.error = TumorlensError(f"unexpected {type(error).__name__}: {error}")
 
 

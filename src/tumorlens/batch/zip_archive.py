@@ -66,8 +66,13 @@ class ZipArchive:
 
     def fetch(self, path: str, target: Path) -> None:
         """See `Archive`."""
+        member = self._members[path]
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise TumorlensError(  # others unpack to any size at once
+                f"{path}: expected a file packed by deflate in the zip, got another kind; pack it again"
+            )
         try:
-            with self._zip.open(self._members[path]) as packed, target.open("wb") as file:
+            with self._zip.open(member) as packed, target.open("wb") as file:
                 while block := packed.read(_BLOCK):
                     file.write(block)
                     if file.tell() > _MOST_BYTES:
@@ -105,6 +110,11 @@ class ZipArchive:
             above = "/".join(folders[:depth])
             self._folders[above].setdefault(part, Child(part, is_folder=True))
             self._folders.setdefault("/".join(folders[: depth + 1]), {})
+        if not member.is_dir() and "/".join(parts) in self._folders:
+            raise TumorlensError(
+                f"{self._name}: expected a name to be a file or a folder, got {member.filename[:80]!r} as "
+                "both; pack it again"
+            )
         if not member.is_dir() and parts:
             child = Child(parts[-1], is_folder=False, size=member.file_size, stamp=f"{member.CRC:08x}")
             self._folders["/".join(folders)][parts[-1]] = child

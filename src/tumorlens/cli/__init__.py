@@ -1,6 +1,6 @@
 """The command line: thin functions, one a command. Exit codes: 0 done, 1 some inputs failed, 2 a mistake."""
 
-import errno
+import io
 import sys
 import warnings
 from typing import Annotated
@@ -14,7 +14,7 @@ from tumorlens.cli import pacs as pacs_commands
 from tumorlens.cli import predict as predict_commands
 from tumorlens.cli import serve as serve_commands
 from tumorlens.cli import training as training_commands
-from tumorlens.errors import TumorlensError
+from tumorlens.errors import TumorlensError, is_disk_full
 from tumorlens.version import __version__
 
 app = typer.Typer(
@@ -35,6 +35,9 @@ app.add_typer(bundle_commands.app, name="bundle")
 def main() -> None:
     """Run the command line; a user's mistake becomes one line and exit code 2."""
     # Hospitals' headers often break the standard; remarks on it are not for users.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else it is closed, or a test's
+            stream.reconfigure(errors="backslashreplace")  # what a terminal can't show ends nothing
     warnings.filterwarnings("ignore", module=r"pydicom|highdicom|nibabel")
     try:
         app()
@@ -59,7 +62,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def _disk_words(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if is_disk_full(error):
         return f"{where}the disk is full; nothing half-written was left; free some space and run this again"
     return f"{where}{error.strerror or error}"
 

@@ -138,7 +138,7 @@ def watch(
         watching = Watch(server, remembered, work, _analysis(bundle), options, report=say, wait=wait)
         say(f"watching {server.name}; end it with Ctrl-C")
         if not watching.run(1 if once else None):
-            raise typer.Exit(1)
+            raise typer.Exit(2)
 
 
 @app.command("status")

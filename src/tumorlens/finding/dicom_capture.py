@@ -12,6 +12,7 @@ from tumorlens.finding.dicom_source import DicomSource, source_of
 from tumorlens.finding.finding import Finding
 from tumorlens.finding.picture import captioned_overlay
 
+_LEAST_SHARE = 0.05  # of a direction, about 3 degrees
 _TOWARDS = (("L", "R"), ("P", "A"), ("H", "F"))  # of each axis of LPS: along it, and against it
 
 
@@ -40,19 +41,17 @@ def capture(finding: Finding) -> hd.sc.SCImage:
         TumorlensError: The scan isn't DICOM, or its headers don't say which images these are.
     """
     source = source_of(finding.scan, "a secondary capture")
-    sides = _sides(finding)
     made = hd.sc.SCImage(
         pixel_array=np.asarray(captioned_overlay(finding, finding.key_slice)),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
         study_instance_uid=source.header.StudyInstanceUID,
-        patient_orientation=sides or ("L", "P"),
+        patient_orientation=("L", "P"),
         pixel_spacing=finding.scan.spacing,
         **new_series(Output.OVERLAY, finding),
     )
-    if sides is None:
-        made.PatientOrientation = []
+    made.PatientOrientation = _sides(finding)
     made.copy_patient_and_study_information(source.header)
     _describe(made, finding, source)
     return made
@@ -60,7 +59,7 @@ def capture(finding: Finding) -> hd.sc.SCImage:
 
 def _describe(made: hd.sc.SCImage, finding: Finding, source: DicomSource) -> None:
     """Say what it was derived from."""
-    made.BodyPartExamined = "HEAD"
+    made.BodyPartExamined = source.header.get("BodyPartExamined") or "HEAD"
     made.BurnedInAnnotation = "NO"  # none that tells whose image it is
     made.LossyImageCompression = source.header.get("LossyImageCompression") or "00"
     for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
@@ -73,15 +72,14 @@ def _describe(made: hd.sc.SCImage, finding: Finding, source: DicomSource) -> Non
     made.SourceImageSequence = [item]
 
 
-def _sides(finding: Finding) -> tuple[str, str] | None:
-    """Which side of the patient rows and columns run to, such as ("L", "P"); None where nothing says."""
+def _sides(finding: Finding) -> list[str]:
+    """Which side of the patient rows and columns run to, such as L and PF; empty where nothing says."""
     affine = finding.scan.affine
-    if affine is None:
-        return None
-    along_row, along_column = (_side(affine[:3, axis]) for axis in (2, 1))
-    return along_row, along_column
+    return [] if affine is None else [_side(affine[:3, axis]) for axis in (2, 1)]
 
 
 def _side(direction: NDArray[np.float64]) -> str:
-    axis = int(np.abs(direction).argmax())
-    return _TOWARDS[axis][int(direction[axis] < 0)]
+    """A letter for each of the patient's axes that count, most first (PS3.3, C.7.6.1.1.1)."""
+    shares = direction / np.linalg.norm(direction)
+    axes = [axis for axis in np.abs(shares).argsort()[::-1] if abs(shares[axis]) > _LEAST_SHARE]
+    return "".join(_TOWARDS[axis][int(shares[axis] < 0)] for axis in axes)

@@ -99,7 +99,9 @@ def _stand_ins(finding: Finding, source: DicomSource) -> list[Dataset]:
     orientation, spacing = first.orientation, first.spacing
     if orientation is None or spacing is None:
         raise missing(finding.scan, _WANTED, "the images' orientation and pixel spacing")
-    thickness = first.find("SliceThickness") or finding.scan.slice_spacing
+    thickness = first.own_thickness or finding.scan.slice_spacing
+    if thickness is None:
+        raise missing(finding.scan, _WANTED, "a slice thickness")
     slices = []
     for index, frame in enumerate(source.frames):
         stand_in = Dataset()

@@ -13,7 +13,7 @@ from pydicom.valuerep import DA, TM
 
 from tumorlens.errors import TumorlensError
 from tumorlens.scan import Scan
-from tumorlens.scan.dicom import Frame
+from tumorlens.scan.dicom import Frame, value_of
 from tumorlens.scan.geometry import turned_back
 from tumorlens.scan.origin import DicomOrigin
 
@@ -157,7 +157,7 @@ def _completed(header: Dataset) -> Dataset:
     completed.pop("SpecificCharacterSet", None)
     completed.SOPClassUID = MRImageStorage
     for keyword in _PATIENT_AND_STUDY:
-        setattr(completed, keyword, _valid(keyword, completed.get(keyword)))
+        setattr(completed, keyword, _valid(keyword, value_of(completed, keyword)))
     return completed
 
 

@@ -15,6 +15,7 @@ Vectors = NDArray[np.float64]
 
 _EQUAL = 1 - 1e-9  # of a length, from which on another counts as long
 _FINENESS = 16  # lines across, a pixel's width
+_MOST_LINES = 20_000  # where one side of a pixel is hundreds of times the other
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ def _perpendicular(mask: NDArray[np.bool_], size: Vectors, along: Vectors) -> Ve
     edges = (_edges(mask) * size) @ axes  # (n, 2 ends, along and aside)
     edges = np.take_along_axis(edges, edges[..., :1].argsort(axis=1), axis=1)
     start, end = edges[..., 0].min(), edges[..., 0].max()
-    count = 2 * int((end - start) * _FINENESS / size.min() / 2) + 1  # odd, so that one is in the middle
+    count = min((end - start) * _FINENESS / size.min(), _MOST_LINES)
+    count = 2 * int(count / 2) + 1  # odd, so that one is in the middle
     step = (end - start) / count
     lowest, highest = np.full(count, np.inf), np.full(count, -np.inf)
     first = np.ceil((edges[:, 0, 0] - start) / step - 0.5).astype(np.intp).clip(0)

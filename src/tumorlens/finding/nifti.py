@@ -15,6 +15,7 @@ from tumorlens.scan import Scan, geometry
 from tumorlens.scan.origin import DicomOrigin, NiftiOrigin
 
 _SCANNER, _ALIGNED = 1, 2  # what an affine's coordinates are those of, in NIfTI's numbers
+_SAME_PLACE_MM = 0.01
 _ENDINGS = (".nii", ".nii.gz")
 
 
@@ -86,6 +87,8 @@ def _encoded(volume: _Volume) -> bytes:
     header["cal_max"] = 1
     sform, qform = volume.codes
     header.set_qform(volume.affine if volume.qform is None else volume.qform, code=qform)
+    if volume.qform is None and not np.allclose(header.get_qform(), volume.affine, atol=_SAME_PLACE_MM):
+        header.set_qform(None, code=0)  # a qform can't say that slices are moved sideways
     header.set_sform(volume.affine if sform else None, code=sform)
     encoded: bytes = nifti1.Nifti1Image(volume.values.astype(np.uint8), None, header).to_bytes()
     return encoded

@@ -15,6 +15,7 @@ from tumorlens.finding.picture import BAND, OUTLINE, with_heat
 from tumorlens.scan import Scan
 from tumorlens.scan.geometry import Plane, plane_of
 
+_MOST_DASHES = 100
 _FINER = 2  # lines are drawn this much larger and made smaller, which smooths them
 _WINDOW = (0.5, 99.7)  # percentiles of a scan's intensities that become black and white
 _SAMPLED_SLICES = 64  # at most
@@ -167,7 +168,7 @@ def _strokes(found: Diameters) -> Iterator[tuple[Point, Point]]:
     """The longest diameter as one stroke, the perpendicular one as dashes."""
     yield found.longest_ends
     begin, end = (np.array(point) for point in found.perpendicular_ends)
-    count = 2 * max(round(found.perpendicular_mm / 6), 2) + 1
+    count = 2 * min(max(round(found.perpendicular_mm / 6), 2), _MOST_DASHES) + 1
     for dash in range(0, count, 2):
         ends = [begin + (end - begin) * share for share in (dash / count, (dash + 1) / count)]
         yield (float(ends[0][0]), float(ends[0][1])), (float(ends[1][0]), float(ends[1][1]))

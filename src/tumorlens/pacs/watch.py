@@ -1,7 +1,6 @@
 """Look for new studies again and again; analyse each once it is whole, and store the results."""
 
 import datetime as dt
-import errno
 import re
 import shutil
 import sqlite3
@@ -10,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tumorlens.errors import TumorlensError
+from tumorlens.errors import TumorlensError, is_disk_full
 from tumorlens.pacs.entry import Query
 from tumorlens.pacs.errors import NothingSuitableError, PacsBusyError, PacsError
 from tumorlens.pacs.job import Job
@@ -21,7 +20,6 @@ from tumorlens.pacs.state import Record, State, WatchState
 Analyse = Callable[[Path, Path], Sequence[Path]]
 """Analyses the DICOM files in a folder and writes results into another; returns these, or none."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LONGEST_REASON = 400
 _LABEL = re.compile(r"[0-9a-f]{10}")
 
@@ -239,12 +237,12 @@ class Watch:
 def _is_disk_trouble(error: Exception) -> bool:
     if isinstance(error, sqlite3.OperationalError):
         return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-    return isinstance(error, OSError) and error.errno in _FULL
+    return isinstance(error, OSError) and is_disk_full(error)
 
 
 def _machine_words(error: Exception) -> str:
     if isinstance(error, OSError):
-        full, words = error.errno in _FULL, error.strerror or type(error).__name__
+        full, words = is_disk_full(error), error.strerror or type(error).__name__
     else:
         full, words = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL, str(error)
     if full:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from tumorlens.errors import TumorlensError
+from tumorlens.errors import TumorlensError, is_disk_full
 
 _MOST_FILES = 20_000
 _MOST_BYTES = 4 << 30
@@ -42,6 +42,12 @@ def unpacked(path: Path) -> Iterator[Path]:
                 _unpack(path, archive, members, Path(folder))
         except TumorlensError:
             raise
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise TumorlensError(
+                f"{path.name}: expected a zip archive that can be read, but {error.strerror or error}"
+            ) from error
         except Exception as error:  # zipfile lets struct.error, UnicodeDecodeError and others through
             reason = " ".join(str(error).split()) or type(error).__name__
             raise TumorlensError(

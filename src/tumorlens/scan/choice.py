@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tumorlens.errors import TumorlensError
-from tumorlens.scan.description import names_agent, understood
+from tumorlens.scan.description import body_part, names_agent, understood
 from tumorlens.scan.stack import GRAY_KINDS, Stack
 
 _FEW_SLICES = 5  # fewer than that are a localizer or cut short
@@ -12,6 +12,11 @@ _T1_REPETITION_MS = 1200
 _T1_ECHO_MS = 30
 _LONG_ECHO_MS = 45
 _MUCH_LONGER = 2
+_COMPONENT_POINTS = {"phase": -40, "imaginary": -40, "fat": -40, "opposed-phase": -20, "real": -10}
+_OTHER_WEIGHTINGS = (
+    *("T2", "T2_STAR", "PROTON_DENSITY", "DIFFUSION", "PERFUSION", "FLUID_ATTENUATED", "STIR", "TOF"),
+    *("FLOW_ENCODED", "TAGGING", "TEMPERATURE", "MAGNETIZATION"),
+)
 
 
 @dataclass(frozen=True)
@@ -33,21 +38,32 @@ def judge(stack: Stack) -> Choice:
     """How likely a stack is a T1 series with contrast, by what its header says."""
     said = understood(" ".join(map(stack.text, ("SeriesDescription", "ProtocolName", "SequenceName"))))
     kind = stack.text("ImageType").upper()
-    repetition, echo = _milliseconds(stack, "RepetitionTime"), _milliseconds(stack, "EchoTime")
+    repetition = _milliseconds(stack, "RepetitionTime")
+    echo = _milliseconds(stack, "EchoTime") or _milliseconds(stack, "EffectiveEchoTime")
+    weighting, part = "".join(stack.values("AcquisitionContrast")), body_part(stack.body_part)
     times_say_t1 = 0 < repetition < _T1_REPETITION_MS and 0 < echo < _T1_ECHO_MS
     agent = names_agent(stack.contrast_agent) and said.contrast is not False
+    unsaid = not (said.other or said.t1)
     evidence = (
         (stack.modality == "MR", 20, "MR"),
         (stack.modality not in GRAY_KINDS, -1000, f"{stack.modality} is not MR"),
         (said.other, -40, "another weighting or a map by its description"),
+        (weighting in _OTHER_WEIGHTINGS and not said.t1, -40, "another weighting by its header"),
         (said.t1, 20, "T1 by its description"),
-        (not (said.other or said.t1) and times_say_t1, 10, "T1 by its repetition and echo times"),
+        (unsaid and weighting == "T1", 20, "T1 by its header"),
+        (
+            not (said.other or said.t1 or weighting) and times_say_t1,
+            10,
+            "T1 by its repetition and echo times",
+        ),
         (said.t1 and echo > _LONG_ECHO_MS, -15, "an echo too long for T1"),
         (agent, 15, "a contrast agent in the header"),
         (said.contrast is True, 15, "contrast by its description"),
         (said.contrast is False, -5, "no contrast by its description"),
         (said.dynamic, -12, "one of a dynamic"),
         (said.elsewhere, -20, "not of the head by its description"),
+        (part is False, -60, "of another part of the body"),
+        (bool(stack.component), _COMPONENT_POINTS.get(stack.component, 0), f"{stack.component} images"),
         ("LOCALIZER" in kind, -40, "a localizer"),
         ("SUBTRACT" in kind or "MIP" in kind or "PROJECTION" in kind, -40, "computed from other images"),
         ("DERIVED" in kind, -5, "derived from other images"),

@@ -202,27 +202,62 @@ def _decompressed(file: BinaryIO, header: Dataset, place: PixelPlace, number: in
     return np.asarray(values)
 
 
-def inverted(stored: NDArray[np.generic], bits: int) -> NDArray[np.generic]:
-    """What is stored as the darker the larger (MONOCHROME1), the other way round, in the same range.
+def without_padding(stored: NDArray[np.generic], header: Dataset, *, dark: bool) -> NDArray[np.generic]:
+    """Pixels that only fill the picture up (PS3.3, C.7.5.1.1.2) as dark as the darkest of the others.
 
     Args:
         stored: Any real type.
-        bits: In which unsigned integers are stored.
+        header: Says from which value to which pixels are padding, if any are.
+        dark: Whether the larger is the darker.
     """
-    values: Any = stored
-    if stored.dtype.kind == "u":
-        return np.asarray(values ^ stored.dtype.type((1 << bits) - 1))
-    return np.asarray(~values if stored.dtype.kind == "i" else -values)
+    first = _stored_number(header, "PixelPaddingValue", stored.dtype)
+    if first is None:
+        return stored
+    last = _stored_number(header, "PixelPaddingRangeLimit", stored.dtype)
+    low, high = sorted((first, first if last is None else last))
+    padded = np.asarray((stored >= low) & (stored <= high))  # type: ignore[operator]
+    if padded.all() or not padded.any():
+        return stored
+    seen: Any = stored[~padded]
+    return np.where(padded, seen.max() if dark else seen.min(), stored)
 
 
-def rescaled(stored: NDArray[np.generic], slope: Any, intercept: Any, header: Dataset) -> NDArray[np.generic]:
-    """What the stored values mean: by slope and intercept, or the header's table of values."""
-    if slope is None or intercept is None:
-        if not header.get("ModalityLUTSequence"):
-            return stored
-        looked_up: NDArray[np.generic] = apply_modality_lut(stored, header)
-        return looked_up
-    slope, intercept = float(slope), float(intercept)
+def _stored_number(header: Dataset, keyword: str, dtype: np.dtype[np.generic]) -> int | None:
+    """A number that is stored as pixels are; headers often have it with the wrong sign."""
+    try:
+        value = header.get(keyword)
+        number = int.from_bytes(value, "little") if isinstance(value, bytes) else int(value)
+    except (TypeError, ValueError):
+        return None
+    if dtype.kind not in "iu":
+        return number
+    size = 8 * dtype.itemsize
+    number %= 1 << size
+    return number - (1 << size) if dtype.kind == "i" and number >= 1 << (size - 1) else number
+
+
+def inverted(values: NDArray[np.generic], bits: int) -> NDArray[np.generic]:
+    """What is the darker the larger (MONOCHROME1), the other way round, in the same range.
+
+    Args:
+        values: Any real type.
+        bits: Of unsigned integers.
+    """
+    numbers: Any = values
+    if values.dtype.kind == "u":
+        return np.asarray(numbers ^ values.dtype.type((1 << bits) - 1))
+    return np.asarray(~numbers if values.dtype.kind == "i" else -numbers)
+
+
+def looked_up(stored: NDArray[np.generic], header: Dataset) -> NDArray[np.generic]:
+    """What the stored values mean by the header's table."""
+    values: NDArray[np.generic] = apply_modality_lut(stored, header)
+    return values
+
+
+def rescaled(stored: NDArray[np.generic], slope: Any, intercept: Any) -> NDArray[np.generic]:
+    """What the stored values mean by slope and intercept; None for one that isn't said."""
+    slope, intercept = float(1 if slope is None else slope), float(intercept or 0)
     if (slope, intercept) == (1.0, 0.0):
         return stored
     with np.errstate(all="ignore"):  # what overflows is refused for not being finite

@@ -138,3 +138,23 @@ def names_agent(text: str) -> bool:
     """Whether a header's contrast agent is one, not a word for none."""
     words = re.sub(r"[\s_.,;:()*-]+", " ", text.lower()).strip()
     return bool(words) and not _NO_AGENT.match(words)
+
+
+_HEAD = _words(
+    r"head\w*|brain\w*|skull\w*|(?:intra)?cranial|crani\w*|pituitary|hypophysis|sella\w*|cereb\w*",
+    r"neuro\w*|orbits?|iac",
+    r"kopf|gehirn|sch[aä]del\w*|t[eê]te|cerveau|cr[aâ]ne|testa|cervello|cranio|cabeza|cerebro",
+)
+_OTHER_PARTS = _words(
+    r"[clts]{0,2}spine|spinal cord|neck|chest|thorax|heart|cardiac|breasts?|abdomen|pelvis|liver|kidneys?",
+    r"pancreas|prostate|uterus|bladder|rectum|hips?|knees?|ankles?|foot|feet|hands?|wrists?|elbows?|shoulders?",
+    r"humerus|femur|thighs?|calf|legs?|arms?|extremity|(?:up|low)extremity|jaw|tmj",
+)
+
+
+def body_part(text: str) -> bool | None:
+    """Whether a header's part of the body is the head (True) or not (False); None where it doesn't say."""
+    words = text.lower()
+    if _HEAD.search(words):
+        return True
+    return False if _OTHER_PARTS.search(words) else None

@@ -19,9 +19,11 @@ from tumorlens.scan.decode import (
     decoded,
     find_pixels,
     inverted,
+    looked_up,
     refuse_deflated_bomb,
     rescaled,
     syntax_of,
+    without_padding,
 )
 from tumorlens.scan.limits import check_size
 
@@ -54,8 +56,8 @@ class Frame:
         """
         for item in self._macros:
             if keyword in item:
-                return _value(item, keyword)
-        return _value(self.header, keyword)
+                return value_of(item, keyword)
+        return value_of(self.header, keyword)
 
     @cached_property
     def _macros(self) -> tuple[Dataset, ...]:
@@ -88,7 +90,7 @@ class Frame:
         if not self.multiframe:
             return _numbers(self.find("ImagePositionPatient"), (3,))
         stated = [item for item in self._macros if "ImagePositionPatient" in item]
-        return _numbers(_value(stated[0], "ImagePositionPatient"), (3,)) if stated else None
+        return _numbers(value_of(stated[0], "ImagePositionPatient"), (3,)) if stated else None
 
     @cached_property
     def spacing(self) -> tuple[float, float] | None:
@@ -100,13 +102,23 @@ class Frame:
         return None
 
     @property
+    def between(self) -> float | None:
+        """Distance to a neighbouring slice's center, mm; or None."""
+        return self._length("SpacingBetweenSlices")
+
+    @property
+    def own_thickness(self) -> float | None:
+        """The slice's own thickness, mm; or None."""
+        return self._length("SliceThickness")
+
+    @property
     def thickness(self) -> float | None:
         """Distance to a neighbouring slice's center, or the slice's own thickness, mm; or None."""
-        for keyword in ("SpacingBetweenSlices", "SliceThickness"):
-            value = _numbers(self.find(keyword), ())
-            if value is not None and value > 0:
-                return float(value)
-        return None
+        return self.between or self.own_thickness
+
+    def _length(self, keyword: str) -> float | None:
+        value = _numbers(self.find(keyword), ())
+        return float(value) if value is not None and value > 0 else None
 
     @cached_property
     def shape(self) -> tuple[int, int]:
@@ -116,8 +128,8 @@ class Frame:
     @cached_property
     def is_gray(self) -> bool:
         """Whether a pixel is one number that says how bright it is."""
-        interpretation = _value(self.header, "PhotometricInterpretation") or "MONOCHROME2"
-        samples = _value(self.header, "SamplesPerPixel") or 1
+        interpretation = value_of(self.header, "PhotometricInterpretation") or "MONOCHROME2"
+        samples = value_of(self.header, "SamplesPerPixel") or 1
         return str(interpretation).startswith("MONOCHROME") and samples == 1
 
     def check(self) -> None:
@@ -142,9 +154,7 @@ class Frame:
             raise TumorlensError(f"{self.path.name}: expected gray slices, got color; choose another series")
         try:
             values = decoded(self.path, self.header, self.place, self.number)
-            if self.header.get("PhotometricInterpretation") == "MONOCHROME1":
-                values = inverted(values, int(self.header.BitsStored))
-            values = rescaled(values, self.find("RescaleSlope"), self.find("RescaleIntercept"), self.header)
+            values = self._with_meaning(values)
         except Exception as error:  # the decoders raise whatever their libraries do
             raise TumorlensError(f"{self.path.name}: {_undecodable(self.header, error)}") from error
         if values.shape != self.shape or values.dtype.kind not in "iuf":
@@ -157,6 +167,17 @@ class Frame:
                 f"{self.path.name}: expected finite pixel values, got NaN or infinity; set them to 0"
             )
         return values
+
+    def _with_meaning(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Stored values without padding, as the header says what they mean, the brighter the larger."""
+        dark = self.header.get("PhotometricInterpretation") == "MONOCHROME1"
+        values = without_padding(stored, self.header, dark=dark)
+        slope, intercept = self.find("RescaleSlope"), self.find("RescaleIntercept")
+        if slope is None and intercept is None and self.header.get("ModalityLUTSequence"):
+            values = looked_up(values, self.header)
+            return inverted(values, 8 * values.dtype.itemsize) if dark else values
+        values = inverted(values, int(self.header.BitsStored)) if dark else values
+        return rescaled(values, slope, intercept)
 
 
 def read_frames(path: Path) -> list[Frame]:
@@ -202,8 +223,8 @@ def _header(path: Path, file: BinaryIO, tags: list[str] | None = None) -> Datase
 
 
 def _kind(header: Dataset) -> str:
-    uid = _value(header, "SOPClassUID")
-    name = getattr(uid, "name", None) or _value(header, "Modality") or "one without"
+    uid = value_of(header, "SOPClassUID")
+    name = getattr(uid, "name", None) or value_of(header, "Modality") or "one without"
     return " ".join(str(name).split())
 
 
@@ -218,7 +239,8 @@ def _drop_large_private(header: Dataset) -> None:
         del header[tag]
 
 
-def _value(dataset: Dataset, keyword: str) -> Any:
+def value_of(dataset: Dataset, keyword: str) -> Any:
+    """An attribute; None where it is missing or can't be understood."""
     with contextlib.suppress(Exception):  # a value that pydicom can't make sense of counts as missing
         return dataset.get(keyword)
     return None

@@ -39,6 +39,16 @@ def plane_of(affine_lps: NDArray[np.float64]) -> Plane:
     return _ALONG[int(_orientation(LPS_RAS @ affine_lps)[0, 0])]
 
 
+def slice_distance(affine: NDArray[np.float64]) -> float:
+    """How far apart neighbouring slices are along their normal, in mm.
+
+    Less than their centers where each is moved sideways against the one before, as with a tilted gantry.
+    """
+    step, column, row = affine[:3, :3].T
+    normal = np.cross(column, row)
+    return float(abs(step @ normal) / np.linalg.norm(normal))
+
+
 def best_plane(affine_ras: NDArray[np.float64], shape: tuple[int, ...]) -> Plane:
     """The plane that a volume (any order of axes) was acquired in.
 

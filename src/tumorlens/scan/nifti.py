@@ -66,14 +66,16 @@ def scan_from_nifti(path: Path) -> Scan:
             f"{path.name}: expected a whole NIfTI volume, but {reason}; export it again"
         ) from error
     to_lps = geometry.LPS_RAS @ geometry.turned_affine(_in_millimetres(affine, unit), turn, shape)
-    slices, rows, columns = np.linalg.norm(to_lps[:3, :3], axis=0).tolist()
+    codes = int(header["sform_code"]), qform_code
+    placed, sized = any(codes), any(codes) or (header["pixdim"][1:4] > 0).all()
+    rows, columns = np.linalg.norm(to_lps[:3, 1:3], axis=0).tolist()
     return Scan(
         geometry.turned(values, turn),
         source=path,
-        spacing=(rows, columns),
-        slice_spacing=slices,
-        affine=to_lps,
-        origin=NiftiOrigin(affine, shape, turn, (int(header["sform_code"]), qform_code), qform, unit),
+        spacing=(rows, columns) if sized else None,
+        slice_spacing=geometry.slice_distance(to_lps) if sized else None,
+        affine=to_lps if placed else None,  # else how it lies was only guessed
+        origin=NiftiOrigin(affine, shape, turn, codes, qform, unit),
     )
 
 

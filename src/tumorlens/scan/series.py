@@ -82,8 +82,12 @@ def _once(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def _series_key(frame: Frame) -> tuple[Any, ...]:
-    uid = str(frame.find("SeriesInstanceUID") or "")
-    return uid or str(frame.path.parent), frame.shape, frame.is_gray, frame.multiframe and frame.path
+    # Careless anonymisers give several patients' series one UID.
+    said = [
+        str(frame.find(keyword) or "") for keyword in ("SeriesInstanceUID", "StudyInstanceUID", "PatientID")
+    ]
+    place = "" if said[0] else str(frame.path.parent)
+    return *said, place, frame.shape, frame.is_gray, frame.multiframe and frame.path
 
 
 def _alike(frames: Sequence[Frame]) -> list[list[Frame]]:

@@ -1,11 +1,14 @@
 """A stack: DICOM slices that make a volume, and how they become a scan."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Sequence
+from pydicom.multival import MultiValue
 
 from tumorlens.errors import TumorlensError
 from tumorlens.scan import geometry
@@ -15,6 +18,17 @@ from tumorlens.scan.origin import DicomOrigin, of_dataset
 from tumorlens.scan.scan import Scan
 from tumorlens.scan.slices import StackSlices
 
+# By values of ImageType from the third on, of FrameType and of ComplexImageComponent, as makers write them.
+_COMPONENTS = {
+    name: re.compile(pattern).fullmatch
+    for name, pattern in {
+        "phase": r"P|P_.*|PHASE|PHASE MAP",
+        "real": r"R|R_.*|REAL",
+        "imaginary": r"I|I_.*|IMAGINARY",
+        "fat": r"F|FAT|FF|FAT_FRACTION",
+        "opposed-phase": r"OP|OPP_PHASE|OUT_PHASE|OPPOSED_PHASE",
+    }.items()
+}
 _LONGEST_TEXT = 128  # characters; the standard allows at most 64 of a description
 GRAY_KINDS = ("MR", "OT", "SC", "")
 """Modalities that can hold an MR slice."""
@@ -36,6 +50,19 @@ class Stack:
         words = "" if value is None else " ".join(str(value).split())
         return "".join(letter for letter in words if letter.isprintable())[:_LONGEST_TEXT]
 
+    def values(self, keyword: str) -> tuple[str, ...]:
+        """The values of an attribute of the first slice, in capitals; none where it is missing."""
+        found = self.frames[0].find(keyword)
+        several = found if isinstance(found, list | tuple | MultiValue) else () if found is None else (found,)
+        return tuple(str(value).strip().upper() for value in several)
+
+    @property
+    def component(self) -> str:
+        """What of the signal its images show where that isn't its strength, such as ``phase``; else empty."""
+        said = (*self.values("ImageType")[2:], *self.values("FrameType")[2:])
+        said += self.values("ComplexImageComponent")
+        return next((name for name, is_meant in _COMPONENTS.items() if any(map(is_meant, said))), "")
+
     @property
     def uid(self) -> str:
         """SeriesInstanceUID."""
@@ -55,6 +82,13 @@ class Stack:
     def description(self) -> str:
         """SeriesDescription, or the protocol's name."""
         return self.text("SeriesDescription") or self.text("ProtocolName")
+
+    @property
+    def body_part(self) -> str:
+        """BodyPartExamined and the anatomic region; empty where the header has neither."""
+        regions = self.frames[0].find("AnatomicRegionSequence")
+        named = [item.get("CodeMeaning") for item in regions] if isinstance(regions, Sequence) else []
+        return " ".join([self.text("BodyPartExamined"), *(str(name) for name in named if name)]).strip()
 
     @property
     def contrast_agent(self) -> str:
@@ -90,9 +124,11 @@ class Stack:
     @property
     def slice_spacing(self) -> float | None:
         """Distance between neighbouring slices in mm; None where the header doesn't say."""
-        if len(self.frames) == 1 or self.affine is None:
+        if self.affine is None:  # of several slices the thickness alone doesn't tell how far apart they are
+            return self.frames[0].thickness if len(self.frames) == 1 else self.frames[0].between
+        if len(self.frames) == 1:
             return self.frames[0].thickness
-        return float(np.linalg.norm(self.affine[:3, 0]))
+        return geometry.slice_distance(self.affine)
 
     @property
     def unevenness(self) -> float:
@@ -109,6 +145,7 @@ class Stack:
         parts = [
             self.modality or "no modality",
             self.description or "no description",
+            *([f"{self.component} images"] if self.component else []),
             *([self.plane.value] if self.plane else []),
             f"{count} slice{'s' if count != 1 else ''}",
             f"contrast agent: {self.contrast_agent or 'not stated'}",

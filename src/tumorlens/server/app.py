@@ -85,7 +85,7 @@ def _add_open_routes(app: FastAPI) -> None:
     @app.get("/readyz", response_class=PlainTextResponse, responses=examples.problems(429, 503, 507))
     def readyz(request: Request) -> str:
         """Whether it would take a scan now."""
-        routes.service_of(request).admit(0)
+        routes.service_of(request).check_room(0)
         return "ok\n"
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=examples.problems())

@@ -11,7 +11,7 @@ _ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".hdr", ".img"),
 )
 _IN_ARCHIVE = re.compile(r"\b(\d{6})-[A-Za-z0-9._-]+")  # see `tumorlens.scan.archive`
-_NUMBERED = re.compile(r"\b(\d{6})(?:\.(?:nii\.gz|[a-z]{2,5}))?(?![\w.-])")  # as uploads are called here
+_NUMBERED = re.compile(r"\b(0\d{5})(?:\.(?:nii\.gz|[a-z]{2,5}))?(?![\w.-])")  # as uploads are called here
 _NEUTRAL = "scan"
 
 

@@ -4,7 +4,6 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from tumorlens.parallel import beside_others
@@ -90,12 +89,17 @@ class Lanes:
         """In which the jobs just taken are worked on: with all cores while there is nothing else to do."""
         return beside_others() if self._busy > 1 or len(self) else nullcontext()
 
-    def done(self, jobs: Sequence[Job]) -> None:
-        """Tell that the work on what was taken ended."""
+    def done(self, volume: Job | None) -> None:
+        """Tell that the work on what was taken ended.
+
+        Args:
+            volume: The one that was taken; None for slices, even where one of them turned out to be a volume
+                and is by now worked on as one.
+        """
         with self._changed:
             self._busy -= 1
-        for job in jobs:
-            self.release(job)
+        if volume is not None:
+            self.release(volume)
 
     def release(self, job: Job) -> None:
         """Let the next volume begin, where it waits for this one."""

@@ -82,6 +82,7 @@ class ProblemError(Exception):
 
     def __init__(self, kind: Kind, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
+        self.kind = kind
         self.problem = problem(kind, detail)
         self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
 

@@ -91,6 +91,7 @@ class Connection(_Base):
         """Bytes of a client come."""
         before = self.cycle
         idle = before is None or before.response_complete
+        in_head = before is None or not before.more_body  # also while an answer is on its way
         if idle and self._timer is None:
             self._wait()  # the first bytes of a further request
         super().data_received(data)
@@ -98,7 +99,7 @@ class Connection(_Base):
             self._head = 0
             self._stop_timer()
             self.waiting.remove(self)
-        elif idle:
+        elif in_head:
             self._head += len(data)
             if self._head > _LARGEST_HEAD:
                 self.transport.abort()

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import logging
+import os
 import socket
 import sys
 import threading
@@ -20,6 +21,7 @@ from tumorlens.server.settings import Settings
 
 _BACKLOG = 1024
 _KEEP_ALIVE = 30  # seconds
+_FORCED = 1.0  # seconds that everything may take where it is to end at once
 _GRACE = 10  # seconds that responses under way may take at the end
 _SWITCH = 0.001  # seconds after which Python lets another thread go on; answers wait less then
 _FILES = 4096  # that may be open: connections and scans
@@ -100,7 +102,11 @@ class _Uvicorn(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End at Ctrl-C or SIGTERM, which is no failure; at a second one without waiting for anybody."""
         del sig, frame
-        self.force_exit = self.should_exit
+        if self.should_exit and not self.force_exit:
+            self.force_exit = True
+            last = threading.Timer(_FORCED, os._exit, [0])  # where a thread hangs in what it works on
+            last.daemon = True
+            last.start()
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

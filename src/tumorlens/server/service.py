@@ -84,9 +84,17 @@ class Service:
         Raises:
             ProblemError: The server stops, too many wait, or the disk is full.
         """
+        try:
+            self.check_room(size)
+        except ProblemError as error:
+            if error.kind is Kind.BUSY:
+                self.metrics.refused.inc()
+            raise
+
+    def check_room(self, size: int) -> None:
+        """As `admit`, for who only asks."""
         self._refuse_when_stopping()
         if self.uploads >= self.settings.most_uploads:
-            self.metrics.refused.inc()
             raise ProblemError(
                 Kind.BUSY,
                 f"{self.uploads} uploads are under way, which is the most; try again.",
@@ -126,6 +134,7 @@ class Service:
             self.lanes.add(job)
         except FullError as error:
             self._live.pop(id_, None)
+            self.metrics.refused.inc()
             raise self._busy(error) from error
         return job
 
@@ -253,7 +262,6 @@ class Service:
         self._live.pop(job.id, None)
 
     def _busy(self, error: FullError) -> ProblemError:
-        self.metrics.refused.inc()
         return ProblemError(
             Kind.BUSY,
             f"{len(self.lanes)} analyses wait, which is the most; try again in {error.retry_after} s.",

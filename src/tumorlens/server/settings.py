@@ -15,6 +15,7 @@ from tumorlens.parallel import processors
 TOKEN_VARIABLE = "TUMORLENS_TOKEN"  # noqa: S105 - the variable's name, no token
 SHORTEST_TOKEN = 16
 _TOKEN = re.compile(r"[\x21-\x7e]*")  # what fits into a header without quoting
+_LONGEST = 10 * 365 * 86400  # seconds
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -128,6 +129,6 @@ def seconds(text: str) -> float:
         TumorlensError: It is none.
     """
     told = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhd]?)", text.strip().lower())
-    if not told or float(told[1]) == 0:
+    if not told or not 0 < float(told[1]) * _UNITS[told[2] or "s"] <= _LONGEST:
         raise TumorlensError(f"expected a duration such as 45m, 24h or 7d, got {text[:40]!r}")
     return float(told[1]) * _UNITS[told[2] or "s"]

@@ -57,17 +57,18 @@ class Workers:
 
     def _run(self) -> None:
         while jobs := self._lanes.take():
+            volume = jobs[0] if jobs[0].is_volume else None
             try:
                 for job in jobs:
                     job.began = time.monotonic()
                 with self._lanes.share_of_cores():
-                    if jobs[0].is_volume:
-                        self._guarded(jobs[0], self._alone)
+                    if volume is not None:
+                        self._guarded(volume, self._alone)
                     else:
                         self._together(jobs)
             finally:
-                self._lanes.done(jobs)
-            del jobs  # or it would hold the last ones until the next come
+                self._lanes.done(volume)
+            del jobs, volume  # or it would hold the last ones until the next come
 
     def _guarded(self, job: Job, work: Callable[[Job], None]) -> None:
         """Work on a job; whatever goes wrong is its own end and no other's."""
@@ -109,6 +110,7 @@ class Workers:
         scan = self._read(job)
         if scan.is_volume:
             job.is_volume = True
+            job.began = None  # waiting isn't working
             job.update(kind=ScanKind.VOLUME, status=Status.QUEUED)
             self._lanes.add(job, again=True)
         elif job.ask.largest_component:

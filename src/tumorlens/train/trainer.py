@@ -16,6 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 
+from tumorlens.atomic import HALF_WRITTEN
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
 from tumorlens.model.weights import EncoderWeights, resolve_weights
@@ -161,7 +162,7 @@ def _what_trains(recipe: Recipe) -> dict[str, object]:
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed process had half written."""
-    for partial in [*folder.glob(".*.partial"), *folder.glob("checkpoints/.*.partial")]:
+    for partial in [*folder.glob(HALF_WRITTEN), *folder.glob(f"checkpoints/{HALF_WRITTEN}")]:
         partial.unlink(missing_ok=True)
 
 
