@@ -13,6 +13,7 @@ from tests.stand_ins import Namer, Outliner, Pointer, Saying, block, overlap
 from tumorlens.analyze import Analyzer
 from tumorlens.ensemble import Ensemble, Model, Outputs
 from tumorlens.errors import TumorlensError
+from tumorlens.finding import Finding
 from tumorlens.finding.write import Format, WriteOptions
 from tumorlens.judgement import ConfidenceBand, Judgement
 from tumorlens.predict import Outcome, PredictOptions, predict
@@ -314,3 +315,21 @@ def test_a_model_that_says_nan_gives_no_finding(tmp_path: Path) -> None:
     assert outcome.failed
     assert "number" in outcome.words
     assert not (tmp_path / "out").exists()
+
+
+def test_what_nobody_thought_of_fails_one_scan_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tumorlens import predict as module
+
+    def write(finding: Finding, *words: object) -> list[Path]:
+        if finding.scan.source.name == "a.png":
+            raise AttributeError("odd")
+        return written(finding, *words)  # type: ignore[arg-type]
+
+    written = module.write_finding
+    monkeypatch.setattr(module, "write_finding", write)
+    paths = [_picture(tmp_path / name) for name in ("a.png", "b.png")]
+    first, second = predict(analyzer(Outliner()), paths, tmp_path / "out")
+    assert (first.failed, first.words) == (True, "unexpected AttributeError; please report it")
+    assert not second.failed

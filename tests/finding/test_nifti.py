@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.debian import program
-from tests.dicom_files import write_enhanced, write_series
+from tests.dicom_files import affine_of, write_enhanced, write_series
 from tests.scan.patient import MARKER, VIEWS, around_marker, seen, turns_within_slices
 from tumorlens.finding import Finding
 from tumorlens.finding.nifti import write_nifti
@@ -272,3 +272,14 @@ def test_an_empty_mask_is_written_too(tmp_path: Path) -> None:
     scan = dicom_scan(tmp_path / "scan")
     write_nifti(Finding(scan, np.zeros(SHAPE, np.bool_), None), tmp_path / "a.nii")
     assert not np.asarray(nib.load(tmp_path / "a.nii").dataobj).any()
+
+
+def test_a_qform_is_left_out_where_it_cant_say_how_sheared_slices_lie(tmp_path: Path) -> None:
+    affine = affine_of(spacing=(5.0, 0.9, 0.9))
+    affine[1, 0] += 2.0
+    write_series(tmp_path / "a", np.arange(6 * 20 * 24, dtype=np.uint16).reshape(6, 20, 24), affine)
+    scan = read_scan(tmp_path / "a")
+    assert scan.slice_spacing == pytest.approx(5.0)
+    image = written(scan, tmp_path / "mask.nii.gz")
+    assert (int(image.header["qform_code"]), int(image.header["sform_code"])) == (0, 1)
+    assert abs(np.linalg.det(image.affine[:3, :3])) == pytest.approx(5.0 * 0.9 * 0.9, rel=1e-3)

@@ -168,7 +168,9 @@ NAMES = st.text("abcdefghijklmnopqrstuvwxyzäöüßéø", min_size=3, max_size=9
 @given(
     first=NAMES,
     last=NAMES,
-    number=st.text("0123456789ABCX-", min_size=3, max_size=10).filter(lambda text: len(text.strip("-")) >= 5),
+    number=st.text("0123456789ABCX-", min_size=3, max_size=10).filter(
+        lambda text: sum(map(str.isalnum, text)) >= 5
+    ),
     birth=st.dates(),
     upper=st.booleans(),
     data=st.data(),
@@ -190,5 +192,5 @@ def test_however_it_is_written_a_name_number_or_date_is_found(
     assert public_name(scan) == "scan.dcm"
     text = public_text(f"MR, t1 {secret} +C", scan)
     assert text is not None
-    assert secret not in text
+    assert secret not in text.replace(REMOVED, "")
     assert REMOVED in text

@@ -40,7 +40,7 @@ def test_a_study_goes_all_the_way_and_its_results_come_back_pixel_for_pixel(
         )
         orthanc.add(files)
         studies[number] = uid
-    watch = ("watch", orthanc.url, "--state", tmp_path / "watch.db", "--days", 0, "--once")
+    watch = ("watch", orthanc.url, "--state", tmp_path / "watch.db", "--days", 0, "--settle", 0, "--once")
     for _ in range(3):
         code, out, err = pacs(*watch)
         assert (code, err) == (0, "")
@@ -174,7 +174,21 @@ def test_status_lists_what_isnt_done_with_the_reason(
         return list(quick_analysis(scan, out))
 
     monkeypatch.setattr(commands, "_analysis", lambda _: analyse)
-    watch = ("watch", orthanc.url, "--state", state, "--days", 0, "--modality", "", "--once", "--attempts", 1)
+    watch = (
+        "watch",
+        orthanc.url,
+        "--state",
+        state,
+        "--days",
+        0,
+        "--settle",
+        0,
+        "--modality",
+        "",
+        "--once",
+        "--attempts",
+        1,
+    )
     assert tumorlens("pacs", "status", state)[0] == 2
     for _ in range(3):
         pacs(*watch)
@@ -203,7 +217,18 @@ def test_ctrl_c_ends_a_watch_after_the_study_that_is_begun(
 
     orthanc.add([file for seed in "12" for file in write_study(tmp_path / seed, seed)[1]])
     monkeypatch.setattr(commands, "_analysis", lambda _: analyse)
-    watch = ("watch", orthanc.url, "--state", tmp_path / "watch.db", "--days", 0, "--every", 0.05)
+    watch = (
+        "watch",
+        orthanc.url,
+        "--state",
+        tmp_path / "watch.db",
+        "--days",
+        0,
+        "--settle",
+        0,
+        "--every",
+        0.05,
+    )
     code, out, err = pacs(*watch)
     assert (code, err) == (130, "tumorlens: interrupted; what was finished is whole\n")
     assert out.count("stored") == 1

@@ -20,7 +20,7 @@ from tumorlens.pacs.server import PacsServer
 from tumorlens.pacs.state import Record, State, WatchState
 from tumorlens.pacs.watch import Watch, WatchOptions
 
-ALL_DAYS = WatchOptions(every=0.01, days=None, attempts=3, pause=60)
+ALL_DAYS = WatchOptions(every=0.01, days=None, settle=0, attempts=3, pause=60)
 
 
 @dataclass
@@ -114,7 +114,9 @@ def test_a_study_of_yesterday_is_finished_today(orthanc: Orthanc, server: PacsSe
     old, files = write_study(tmp_path / "a", "1", StudyDate="20240229")
     uid, more = write_study(tmp_path / "b", "2", StudyDate="20240301")
     orthanc.add([*files, *more])
-    watching = Watching(server, tmp_path / "watch", options=WatchOptions(days=1), clock=days[0].timestamp())
+    watching = Watching(
+        server, tmp_path / "watch", options=WatchOptions(days=1, settle=0), clock=days[0].timestamp()
+    )
     watching.look()
     assert watching.state.record(old) is None
     watching.clock = days[1].timestamp()
@@ -126,7 +128,7 @@ def test_the_days_that_a_watch_was_away_are_looked_at_too(
     orthanc: Orthanc, server: PacsServer, tmp_path: Path
 ) -> None:
     friday, monday = (dt.datetime(2024, 3, day, 12).astimezone().timestamp() for day in (1, 4))
-    options = WatchOptions(days=1, pause=0)
+    options = WatchOptions(days=1, settle=0, pause=0)
     first = Watching(server, tmp_path / "watch", options=options, clock=friday)
     first.look()
     first.state.__exit__(None, None, None)
@@ -159,7 +161,7 @@ def test_a_study_without_mr_is_skipped_with_the_reason_until_one_comes(
 ) -> None:
     uid, files = write_study(tmp_path / "ct", "1", Modality="CT")
     orthanc.add(files)
-    watching = Watching(server, tmp_path / "watch", options=WatchOptions(days=None, modality=None))
+    watching = Watching(server, tmp_path / "watch", options=WatchOptions(days=None, modality=None, settle=0))
     watching.look(8)
     record = watching.record(uid)
     assert (record.state, record.attempts) == (State.SKIPPED, 0)

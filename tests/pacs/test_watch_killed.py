@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ from tumorlens.pacs.state import State, WatchState
 @pytest.fixture
 def begin(proxy: Proxy, tmp_path: Path) -> Callable[..., Started]:
     """Starts a watch on one and the same state file."""
-    options = ["--days", 0, "--every", 0.05, "--pause", 0, "--attempts", 100, "--user", USER]
+    options = ["--days", 0, "--every", 0.05, "--settle", 0, "--pause", 0, "--attempts", 100, "--user", USER]
 
     def begin(**more: int) -> Started:
         return start_watch(tmp_path, proxy.url, "--state", tmp_path / "watch.db", *options, **more)
@@ -115,8 +116,10 @@ def test_a_kill_after_any_of_its_requests_loses_and_doubles_nothing(
     studies = stored(orthanc, tmp_path)
     running: list[Started] = []
     left = [0]
+    known = threading.Event()  # to this test, which process is under way
 
     def kill(asked: Asked, answer: Answer) -> Answer:
+        assert known.wait(20)
         left[0] -= 1
         if left[0] == 0:
             send(running[-1], signal.SIGKILL)
@@ -125,7 +128,9 @@ def test_a_kill_after_any_of_its_requests_loses_and_doubles_nothing(
     proxy.change = kill
     for requests in range(1, 41):
         left[0] = requests
+        known.clear()
         running.append(begin())
+        known.set()
         assert running[-1].finish() == -signal.SIGKILL
         if done(tmp_path, studies):
             break

@@ -144,3 +144,63 @@ def test_slices_sent_twice_do_not_make_a_name_ambiguous() -> None:
     assert choose([whole, left_over], "T1", "study")[0] is whole
     with pytest.raises(TumorlensError, match="got several"):
         choose([whole, stack("T1", 24, SeriesInstanceUID="1.2")], "1.2", "study")
+
+
+@pytest.mark.parametrize(
+    ("image_type", "other"),
+    [
+        (["ORIGINAL", "PRIMARY", "M", "ND"], ["ORIGINAL", "PRIMARY", "P", "ND"]),
+        (["ORIGINAL", "PRIMARY", "M_FFE", "M"], ["ORIGINAL", "PRIMARY", "PHASE MAP", "P"]),
+        (["ORIGINAL", "PRIMARY", "M_IR", "M"], ["ORIGINAL", "PRIMARY", "R_IR", "R"]),
+        (["DERIVED", "PRIMARY", "W", "W"], ["DERIVED", "PRIMARY", "F", "F"]),
+    ],
+)
+def test_of_a_mixed_series_the_images_of_the_signal_itself_are_taken(
+    image_type: list[str], other: list[str]
+) -> None:
+    right, wrong = stack("T1 +C", ImageType=image_type), stack("T1 +C", ImageType=other)
+    for both in ([right, wrong], [wrong, right]):
+        assert choose(both, None, "study")[0] is right
+
+
+def test_two_stacks_of_one_series_are_told_apart_in_a_listing() -> None:
+    phase = stack("T1 +C", ImageType=["ORIGINAL", "PRIMARY", "P"])
+    assert "phase images" in str(phase)
+    assert "images" not in str(stack("T1 +C"))
+
+
+def test_the_phase_of_an_enhanced_file_is_not_taken() -> None:
+    right, wrong = (stack("T1", ComplexImageComponent=kind) for kind in ("MAGNITUDE", "PHASE"))
+    assert choose([right, wrong], None, "study")[0] is right
+
+
+@pytest.mark.parametrize("part", ["CSPINE", "KNEE", "Lumbar spine", "BREAST"])
+def test_another_part_of_the_body_is_not_taken(part: str) -> None:
+    head, other = stack("t1_tse_tra +C", 20), stack("t1_tse_tra +C", 24, BodyPartExamined=part)
+    assert choose([head, other], None, "study")[0] is head
+    assert judge(other).points < 0
+
+
+@pytest.mark.parametrize("part", ["HEAD", "BRAIN", "HEADNECK", "", "Pituitary gland", "IAC", "hippocampus"])
+def test_the_head_or_no_word_of_the_body_is_no_reason_against_a_series(part: str) -> None:
+    assert judge(stack("T1 +C", BodyPartExamined=part)).points == judge(stack("T1 +C")).points
+
+
+def test_an_anatomic_region_counts_as_well() -> None:
+    region = Dataset()
+    region.CodeMeaning = "Knee joint"
+    assert (
+        "of another part of the body"
+        in judge(stack("T1", BodyPartExamined="", AnatomicRegionSequence=[region])).reasons
+    )
+
+
+def test_an_enhanced_file_s_echo_time_and_contrast_tell_t1_from_t2() -> None:
+    times: dict[str, object] = {"EchoTime": None, "ContrastBolusAgent": ""}
+    t1 = stack("AX SE POST GAD", RepetitionTime=500, EffectiveEchoTime=10, **times)
+    t2 = stack("AX FSE POST GAD", RepetitionTime=4000, EffectiveEchoTime=100, **times)
+    assert choose([t1, t2], None, "study")[0] is t1
+    times |= {"RepetitionTime": None}
+    t1 = stack("AX POST GAD", AcquisitionContrast="T1", **times)
+    t2 = stack("AX POST GAD 2", AcquisitionContrast="T2", **times)
+    assert choose([t1, t2], None, "study")[0] is t1

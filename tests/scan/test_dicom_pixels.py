@@ -372,3 +372,54 @@ def test_an_enhanced_file_with_some_bytes_changed_is_read_or_refused(tmp_path: P
     volume = np.arange(3 * 64, dtype=np.uint16).reshape(3, 8, 8)
     data = write_enhanced(tmp_path / "whole", volume).read_bytes()
     check_spoiled(data, tmp_path / "changed")
+
+
+@pytest.mark.parametrize("padding", [-1000, -32768, 32767])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_as_dark_as_the_darkest_of_the_others(
+    tmp_path: Path, padding: int, photometric: str
+) -> None:
+    pixels = noise(np.int16, 900) + np.int16(100)
+    padded = pixels.copy()
+    padded[:5] = padding
+    tags = {"PhotometricInterpretation": photometric, "PixelPaddingValue": padding}
+    path = file_of(tmp_path / "a", padded, **tags)
+    plain = read_scan(file_of(tmp_path / "b", pixels, PhotometricInterpretation=photometric)).pixels[0]
+    got = read_scan(path).pixels[0]
+    assert np.array_equal(got[5:], plain[5:])
+    assert (got[:5] == plain[5:].min()).all()
+
+
+def test_a_range_of_padding_and_one_of_the_wrong_sign_are_understood(tmp_path: Path) -> None:
+    pixels = noise(np.uint16, 900) + np.uint16(100)
+    pixels[:5], pixels[5:8] = 65000, 65010
+    path = file_of(tmp_path / "a", pixels, PixelPaddingValue=65010, PixelPaddingRangeLimit=65000)
+    assert (read_scan(path).pixels[0, :8] == pixels[8:].min()).all()
+    header = pydicom.dcmread(path)
+    header[0x0028, 0x0120] = pydicom.DataElement(0x00280120, "SS", 65000 - 65536)
+    del header.PixelPaddingRangeLimit
+    header.save_as(path)
+    got = read_scan(path).pixels[0]
+    assert (got[:5] == pixels[8:].min()).all()
+    assert (got[5:8] == 65010).all()
+
+
+def test_a_slice_that_is_all_padding_stays(tmp_path: Path) -> None:
+    volume = np.stack([np.full((40, 30), 7, np.uint16), np.arange(1200, dtype=np.uint16).reshape(40, 30)])
+    write_series(tmp_path, volume, PixelPaddingValue=7)
+    assert (read_scan(tmp_path).pixels[0] == 7).all()
+
+
+def test_a_slope_without_an_intercept_counts(tmp_path: Path) -> None:
+    pixels = noise(np.uint16, 900)
+    assert np.array_equal(read_scan(file_of(tmp_path / "a", pixels, RescaleSlope=2)).pixels[0], pixels * 2.0)
+
+
+def test_monochrome1_is_turned_after_a_table_not_before(tmp_path: Path) -> None:
+    pixels = noise(np.uint8, 255)
+    table = pydicom.Dataset()
+    table.LUTDescriptor = [256, 0, 16]
+    table[0x0028, 0x3006] = pydicom.DataElement(0x00283006, "US", [n * n for n in range(256)])
+    tags = {"PhotometricInterpretation": "MONOCHROME1", "ModalityLUTSequence": [table]}
+    got = read_scan(file_of(tmp_path / "a", pixels, **tags)).pixels[0].astype(int)
+    assert np.array_equal(got, 65535 - pixels.astype(int) ** 2)

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests import dicom_files
 from tumorlens.scan.geometry import (
     LPS_RAS,
     Plane,
     best_plane,
     plane_of,
+    slice_distance,
     turn_to,
     turned,
     turned_affine,
@@ -74,3 +76,14 @@ def test_the_plane_is_that_of_a_single_slice() -> None:
     assert best_plane(np.diag([1.0, 1.0, 3.0, 1.0]), (1, 9, 9)) is Plane.SAGITTAL
     assert best_plane(np.diag([1.0, 1.0, 3.0, 1.0]), (9, 1, 9)) is Plane.CORONAL
     assert best_plane(np.diag([1.0, 3.0, 1.0, 1.0]), (1, 1, 9)) is Plane.CORONAL
+
+
+@given(angle=st.floats(-40, 40), spacing=st.floats(0.5, 8), pixel=st.floats(0.3, 2))
+def test_slices_moved_sideways_are_as_far_apart_as_their_planes(
+    angle: float, spacing: float, pixel: float
+) -> None:
+    """A volume is the determinant of its affine times its voxels."""
+    affine = dicom_files.affine_of(spacing=(spacing, pixel, pixel * 1.3))
+    affine[1, 0] += spacing * np.tan(np.deg2rad(angle))
+    assert slice_distance(affine) == pytest.approx(spacing)
+    assert slice_distance(affine) * pixel * pixel * 1.3 == pytest.approx(abs(np.linalg.det(affine[:3, :3])))

@@ -334,3 +334,17 @@ def test_a_volume_with_some_bytes_changed_is_read_or_refused(tmp_path: Path, pac
     data = saved(tmp_path / "whole", volume((4, 5, 6))).read_bytes()
     data = gzip.compress(data) if packed else data
     check_spoiled(data, tmp_path / "changed")
+
+
+@pytest.mark.parametrize("size", [1.5, 0.0])
+def test_a_volume_that_doesnt_say_how_it_lies_has_no_sides(tmp_path: Path, size: float) -> None:
+    values = np.arange(6 * 20 * 24, dtype=np.int16).reshape(24, 20, 6)
+    image = nib.Nifti1Image(values, None)
+    image.header.set_sform(None, code=0)
+    image.header.set_qform(None, code=0)
+    data = bytearray(image.to_bytes())
+    data[80:92] = struct.pack("<3f", size, size, size)  # pixdim, from its second number on
+    (tmp_path / "a.nii").write_bytes(data)
+    scan = read_scan(tmp_path / "a.nii")
+    assert scan.affine is None
+    assert (scan.spacing, scan.slice_spacing) == (((1.5, 1.5), 1.5) if size else (None, None))

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from tests.conftest import WriteMat
+from tests.dicom_files import write_series
 from tests.scan.spoiled import check_spoiled
 from tumorlens.errors import TumorlensError
 from tumorlens.scan import Scan, read_scan
+from tumorlens.scan.folder import DONE_FILE, files_in
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 GRAY = (np.arange(7 * 11).reshape(7, 11) * 3).astype(np.uint8)
@@ -340,3 +342,35 @@ def test_a_matlab_slice_with_some_bytes_changed_is_read_or_refused(
     for place, value in changes:
         spoiled[512 + place % (len(spoiled) - 512)] = value
     read_or_refuse(bytes(spoiled))
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_viewers_show_it(tmp_path: Path, ending: str, orientation: int) -> None:
+    pixels = np.zeros((40, 60), np.uint8)
+    pixels[:8, :30] = 255
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(pixels).save(path, exif=exif, quality=100)
+    with Image.open(path) as picture:
+        shown = np.asarray(ImageOps.exif_transpose(picture))
+    assert np.array_equal(read_scan(path).pixels[0], shown)
+    assert shown.shape == ((60, 40) if orientation > 4 else (40, 60))
+
+
+def test_several_patients_series_of_one_uid_are_kept_apart(tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).integers(0, 999, (6, 20, 24), dtype=np.uint16)
+    for patient in "AB":
+        write_series(tmp_path / patient, volume, PatientID=patient, SeriesInstanceUID="1.2.3")
+    assert len(read_scan(tmp_path).slices) == 6
+
+
+def test_earlier_results_and_the_list_of_folds_are_no_scans(tmp_path: Path) -> None:
+    for name in ("a.png", "results/a-overlay.png", "cvind.mat"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20)).save(tmp_path / "x.png")
+        (tmp_path / "x.png").rename(tmp_path / name)
+    (tmp_path / "results" / DONE_FILE).touch()
+    assert [path.name for path in files_in(tmp_path)] == ["a.png"]
+    assert [path.name for path in files_in(tmp_path / "results")] == ["a-overlay.png"]

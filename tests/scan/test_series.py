@@ -349,3 +349,12 @@ def test_what_is_no_dicom_has_no_series(tmp_path: Path) -> None:
         TumorlensError, match="expected a folder, a zip or a file of DICOM, got something else"
     ):
         list_series(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("between", "expected"), [(6.5, 6.5), (None, None)])
+def test_of_slices_without_places_the_thickness_is_no_distance(
+    tmp_path: Path, between: float | None, expected: float | None
+) -> None:
+    for path in write_series(tmp_path, volume()):
+        change(path, ImagePositionPatient=None, **({"SpacingBetweenSlices": between} if between else {}))
+    assert read_scan(tmp_path).slice_spacing == expected

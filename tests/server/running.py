@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,13 +81,21 @@ def running(data: Path, model: ServedModel | None = None, **settings: Any) -> It
         assert not thread.is_alive()
 
 
+def until(happened: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def _let_go(service: Service) -> None:
     """Open the gates of models that wait, once the server has begun to end."""
     for _ in range(200):
         if service.is_stopping:
             break
         time.sleep(0.01)
-    time.sleep(0.1)
+    until(lambda: all(job.is_claimed for job in list(service._live.values())))
     for each in service.model.analyzer._ensemble.models:
         getattr(each, "open", threading.Event()).set()
 
@@ -139,18 +147,23 @@ def post(client: httpx.Client, *paths: Path, **fields: str) -> httpx.Response:
     return client.post("/v1/analyses", files=parts(*paths), data=fields)
 
 
-def finished(client: httpx.Client, id_: str) -> dict[str, Any]:
+def finished(client: httpx.Client, id_: str, heard: threading.Event | None = None) -> dict[str, Any]:
     """Follow an analysis to its end; gives what was told last."""
-    told = events(client, id_)[-1]
+    told = events(client, id_, heard)[-1]
     assert told["status"] not in ("queued", "running"), told
     return told
 
 
-def events(client: httpx.Client, id_: str) -> list[dict[str, Any]]:
-    """All that is told of an analysis until it ends."""
+def events(client: httpx.Client, id_: str, heard: threading.Event | None = None) -> list[dict[str, Any]]:
+    """All that is told of an analysis until it ends; ``heard`` is set once there is something."""
+    lines = []
     with client.stream("GET", f"/v1/analyses/{id_}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
-        lines = [line for line in stream.iter_lines() if line.startswith("data: ")]
+        for line in stream.iter_lines():
+            if line.startswith("data: "):
+                lines.append(line)
+                if heard is not None:
+                    heard.set()
     return [json.loads(line[len("data: ") :]) for line in lines]
 
 

@@ -21,11 +21,11 @@ class Started:
     out: Path
     err: Path
 
-    def wait_until(self, happened: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_until(self, happened: Callable[[], bool], seconds: float = 180) -> None:
         """Look every two milliseconds whether something happened."""
         deadline = time.monotonic() + seconds
         while not happened():
-            assert self.process.is_alive(), self.err.read_text()
+            assert self.process.is_alive() or happened(), self.err.read_text()
             assert time.monotonic() < deadline, self.out.read_text()
             time.sleep(0.002)
 

@@ -25,10 +25,10 @@ class Together:
     def said(self, rank: int) -> str:
         return (self.folder / f"{rank}.err").read_text()
 
-    def wait_until(self, happened: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_until(self, happened: Callable[[], bool], seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while not happened():
-            assert all(process.is_alive() for process in self.processes), self._all()
+            assert all(process.is_alive() for process in self.processes) or happened(), self._all()
             assert time.monotonic() < deadline, self._all()
             time.sleep(0.002)
 

@@ -112,6 +112,9 @@ def watch(
         ),
     ] = 2,
     modality: Annotated[str, typer.Option(help="Of at least one series; empty for any.")] = "MR",
+    settle: Annotated[
+        float, typer.Option(min=0, help="Seconds without a new image before a study is taken.")
+    ] = 900,
     attempts: Annotated[int, typer.Option(min=1, help="How often to try with a study.")] = 5,
     pause: Annotated[
         float, typer.Option(min=0, help="Seconds before a second attempt; four times that before a third.")
@@ -128,7 +131,7 @@ def watch(
     from tumorlens.pacs.state import WatchLock, WatchState
     from tumorlens.pacs.watch import Watch, WatchOptions
 
-    options = WatchOptions(every, days or None, modality or None, attempts, pause)
+    options = WatchOptions(every, days or None, modality or None, settle, attempts, pause)
     server = _server(url, user, password_file, ca, insecure_http)
     state.parent.mkdir(parents=True, exist_ok=True)
     with endable() as wait, WatchLock(state), WatchState(state) as remembered:
@@ -234,13 +237,18 @@ def _dicom_files(paths: Sequence[Path]) -> list[Path]:
 def _analysis(bundle: Path | None) -> Callable[[Path, Path], Sequence[Path]]:
     """What a watch does with a pulled series: a segmentation and a report where a tumor is outlined."""
     from tumorlens.analyze import Analyzer
+    from tumorlens.finding import WarningKind
     from tumorlens.finding.write import Format, write_finding
+    from tumorlens.pacs.errors import NothingSuitableError
     from tumorlens.scan import read_scan
 
     analyzer = Analyzer(bundle)
 
     def analyse(scan: Path, out: Path) -> Sequence[Path]:
         finding = analyzer.analyze(read_scan(scan))
+        strange = [each for each in finding.warnings if each.kind is WarningKind.UNFAMILIAR]
+        if strange:  # nothing that radiologists would find beside their images
+            raise NothingSuitableError(f"{strange[0]}; nothing was stored")
         return write_finding(finding, out, "result", [Format.SR])  # the segmentation comes along
 
     return analyse

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tumorlens.errors import TumorlensError
 from tumorlens.pacs.choice import choose_series
-from tumorlens.pacs.entry import InstanceEntry
-from tumorlens.pacs.errors import NothingSuitableError
+from tumorlens.pacs.entry import InstanceEntry, SeriesEntry
+from tumorlens.pacs.errors import NothingSuitableError, PacsBusyError, PacsError
 from tumorlens.pacs.pull import identify, pull_series
 from tumorlens.pacs.push import confirm, send
 from tumorlens.pacs.server import PacsServer
@@ -79,16 +79,30 @@ class Job:
             self.drop_scan()
 
     def _pull(self, uid: str) -> None:
-        if any(
-            each.modality == "SEG" and _OWN.match(each.description) for each in self._server.find_series(uid)
-        ):
-            # By a watch whose state file was lost, or by another one.
-            raise NothingSuitableError("it has a segmentation by tumorlens already")
         series, _ = choose_series(self._server, uid)
+        if self._is_analysed(series):  # by a watch whose state file was lost, by another, or before more came
+            raise NothingSuitableError("it has a segmentation by tumorlens already")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         pull_series(self._server, [series], self._scan)
         self._state.move(uid, State.PULLED)
+
+    def _is_analysed(self, chosen: SeriesEntry) -> bool:
+        """Whether a segmentation by tumorlens is of a series, or doesn't say of which it is."""
+        found = self._server.find_series(chosen.study_uid)
+        own = [each for each in found if each.modality == "SEG" and _OWN.match(each.description)]
+        return any(self._source_of(each) in (chosen.uid, "") for each in own)
+
+    def _source_of(self, segmentation: SeriesEntry) -> str:
+        """The UID of the series that a segmentation is of; empty where the server doesn't tell."""
+        try:
+            [first] = self._server.find_instances(segmentation.study_uid, segmentation.uid, most=1)
+            header = self._server.header(first)
+            return str(header.ReferencedSeriesSequence[0].SeriesInstanceUID)
+        except PacsBusyError:
+            raise
+        except (PacsError, AttributeError, LookupError, TypeError, ValueError):
+            return ""
 
     def _write_results(self, uid: str) -> bool:
         fresh = self.folder / "results.new"

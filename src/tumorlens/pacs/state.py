@@ -148,26 +148,42 @@ class WatchState:
             if each.not_before <= now and (each.stable or each.state is not State.SEEN)
         ]
 
-    def notice(self, uid: str, instances: int) -> None:
+    def notice(self, uid: str, instances: int, not_before: float = 0.0) -> None:
         """Remember how many instances a study has now; it is stable once that was so twice in a row.
 
-        A skipped study that has got more, or fewer, is looked at once more.
+        A skipped study that has got more, or fewer, is looked at once more; and so is one that was done and
+        has got more than its results.
+
+        Args:
+            uid: Of the study.
+            instances: That it has.
+            not_before: If these are others than before, when it may be worked on, in seconds since 1970.
         """
         known = self.record(uid)
         if known is None:
             self._run(
-                "INSERT INTO studies (uid, state, instances) VALUES (?, ?, ?)", uid, State.SEEN, instances
+                "INSERT INTO studies (uid, state, instances, not_before) VALUES (?, ?, ?, ?)",
+                *(uid, State.SEEN, instances, not_before),
             )
-        elif known.state is State.SEEN:
-            same = instances == known.instances and instances > 0
-            if (same, instances) != (known.stable, known.instances):
-                self._run("UPDATE studies SET instances = ?, stable = ? WHERE uid = ?", instances, same, uid)
-        elif known.state is State.SKIPPED and instances != known.instances:
+        elif known.state is State.SEEN and instances == known.instances:
+            stable = instances > 0
+            if stable != known.stable:
+                self._run("UPDATE studies SET stable = ? WHERE uid = ?", stable, uid)
+        elif (
+            known.state is State.SEEN
+            or (known.state is State.SKIPPED and instances != known.instances)
+            or (known.state is State.DONE and instances > known.instances + len(self.results(uid)))
+        ):
+            self._see_again(known, instances, not_before)
+
+    def _see_again(self, known: Record, instances: int, not_before: float) -> None:
+        attempts = known.attempts if known.state is State.SEEN else 0
+        with self._transaction():
+            self._run("DELETE FROM results WHERE study = ?", known.uid)
             self._run(
-                "UPDATE studies SET state = ?, instances = ?, stable = 0, reason = '' WHERE uid = ?",
-                State.SEEN,
-                instances,
-                uid,
+                "UPDATE studies SET state = ?, instances = ?, stable = 0, attempts = ?, not_before = ?, "
+                "reason = '' WHERE uid = ?",
+                *(State.SEEN, instances, attempts, not_before, known.uid),
             )
 
     def begin(self, uid: str) -> None:

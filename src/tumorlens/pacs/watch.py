@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tumorlens.errors import TumorlensError, is_disk_full
-from tumorlens.pacs.entry import Query
+from tumorlens.pacs.entry import Query, StudyEntry
 from tumorlens.pacs.errors import NothingSuitableError, PacsBusyError, PacsError
 from tumorlens.pacs.job import Job
 from tumorlens.pacs.privacy import label, without_identity
@@ -33,6 +33,8 @@ class WatchOptions:
         days: Studies of how many days before the last look that went well, its own included, and of all days
             since; None for all that there are.
         modality: Of at least one series; None for any.
+        settle: Seconds for which no image must have come to a study before it is taken: an examination has
+            pauses, and contrast comes last.
         attempts: How often to try with a study before it is marked failed.
         pause: Seconds before its second attempt; four times as long before each further one.
     """
@@ -40,6 +42,7 @@ class WatchOptions:
     every: float = 60.0
     days: int | None = 2
     modality: str | None = "MR"
+    settle: float = 900.0
     attempts: int = 5
     pause: float = 60.0
 
@@ -129,8 +132,12 @@ class Watch:
         listed = self._server.find_studies(Query(date=self._dates(), modality=self._options.modality))
         for study in listed:
             known = self._state.record(study.uid)
-            if known is None or known.state in (State.SEEN, State.SKIPPED):
-                self._state.notice(study.uid, self._server.count_instances(study))
+            if (
+                known is None
+                or known.state in (State.SEEN, State.SKIPPED)
+                or (known.state is State.DONE and study.instances is not None)  # else each would be asked for
+            ):
+                self._notice_one(study)
             if known is None:
                 self._say(study.uid, "seen")
         found = {study.uid for study in listed}
@@ -145,7 +152,11 @@ class Watch:
             self._state.gone(record.uid, "it isn't on the server any more")
             self._say(record.uid, "isn't on the server any more")
         else:
-            self._state.notice(record.uid, self._server.count_instances(study))
+            self._notice_one(study)
+
+    def _notice_one(self, study: StudyEntry) -> None:
+        settled = self._now() + self._options.settle
+        self._state.notice(study.uid, self._server.count_instances(study), settled)
 
     def _dates(self) -> str | None:
         if self._options.days is None:

@@ -1,12 +1,13 @@
 """Pictures (PNG, JPEG, TIFF, BMP) as scans: gray, RGB, RGBA, palette and 16-bit; a TIFF's pages as slices."""
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tumorlens.errors import TumorlensError
 from tumorlens.scan.limits import LARGEST_SIDE, check_size
@@ -19,6 +20,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # tags of a TIFF
+_ORIENTATION = 274  # of EXIF
 _WHITE_IS_ZERO, _UNSIGNED, _SIGNED = 0, 1, 2
 
 
@@ -55,8 +57,10 @@ def scan_from_picture(path: Path) -> Scan:
 def _pages(path: Path, picture: Image.Image) -> NDArray[np.generic]:
     """A TIFF's pages, or the picture, as (slices, rows, columns); no page of another size is decoded."""
     count = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
-    size = picture.size
     check_size(path.name, count, picture.height, picture.width)
+    if picture.format in ("JPEG", "PNG"):
+        picture = _upright(picture)
+    size = picture.size
     pixels: NDArray[np.generic] | None = None
     for index in range(count):
         picture.seek(index)
@@ -76,6 +80,14 @@ def _pages(path: Path, picture: Image.Image) -> NDArray[np.generic]:
         pixels[index] = page
     assert pixels is not None  # noqa: S101 - a picture has at least one page
     return pixels
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """A picture turned as its EXIF data say, as every viewer shows it; as it is where they make no sense."""
+    picture.load()
+    with contextlib.suppress(Exception):
+        return ImageOps.exif_transpose(picture) if picture.getexif().get(_ORIENTATION, 1) != 1 else picture
+    return picture
 
 
 def _gray(picture: Image.Image) -> NDArray[np.generic]:

@@ -40,7 +40,10 @@ def image_of(page: Page, clip: FloatRect) -> Picture:
 
 def drawn(target: Locator) -> Picture:
     """What a canvas holds: (height, width, 3), 0 to 255. Faster than `picture`; blind to what is over it."""
-    url: str = target.evaluate("(canvas) => canvas.toDataURL()")
+    # Not before the frame that an action has asked for, however late that is on a busy machine.
+    url: str = target.evaluate(
+        "async (canvas) => { await new Promise(requestAnimationFrame); return canvas.toDataURL(); }"
+    )
     with Image.open(io.BytesIO(b64decode(url.partition(",")[2]))) as image:
         return np.asarray(image.convert("RGB")).astype(np.int32)
 

@@ -43,6 +43,7 @@ class Visits:
         made = self._browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
         self._contexts.append(made)
         made.set_default_timeout(WAIT)
+        expect.set_options(timeout=WAIT)
         made.add_init_script(_WATCH)
         if analyses:
             kept = [{"id": id_, "name": f"scan {id_[:4]}", "selected": False} for id_ in analyses]
