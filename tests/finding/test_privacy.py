@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 
 from tests.finding.made import IDENTITY, dicom_scan
 from tumorlens.finding.privacy import REMOVED, public_name, public_place, public_stem, public_text
@@ -21,6 +23,13 @@ def named(source: str, identity: Identity = IDENTITY) -> Scan:
     return dicom_scan(1, source=source, identity=identity)
 
 
+def dataset(**tags: object) -> Dataset:
+    made = Dataset()
+    for keyword, value in tags.items():
+        setattr(made, keyword, value)
+    return made
+
+
 # --- File names -------------------------------------------------------------------------------------------
 
 
@@ -31,6 +40,7 @@ def named(source: str, identity: Identity = IDENTITY) -> Scan:
         "pid4711.dcm", "PID_4711.dcm", "ACC99.dcm", "scan acc-99 b.dcm",
         "19640812.dcm", "1964-08-12.dcm", "12.08.1964.dcm", "12-08-1964.dcm", "08-12-1964.dcm", "640812.dcm",
         "20240301101500.dcm", "01.03.2024.dcm", "03-01-2024.dcm", "1.3.2024.dcm", "t1 1 Mar 2024.dcm",
+        "12.8.64.dcm", "8-12-64.dcm", "64.8.12.dcm",
         "1.2.826.0.1.3680043.8.498.11.dcm",
         "1.2.826.0.1.3680043.8.498.12_0001.dcm", "1.3.6.1.4.1.5962.1.1.dcm",
     ],
@@ -101,6 +111,11 @@ def test_a_name_in_signs_is_found_by_each_of_its_forms(name: str) -> None:
         ("SeriesDate", "20231224", "20231224.dcm"),
         ("OtherPatientIDs", "OLD-5", "old5.dcm"),
         ("PatientBirthName", "Vormals", "vormals.dcm"),
+        ("OtherPatientIDs", ["OLD-5", "OLD-66"], "old66.dcm"),
+        ("StudyID", "SID-99887766", "SID-99887766_t1.dcm"),
+        ("ReferringPhysicianName", "Schmidt^A", "t1 schmidt.dcm"),
+        ("OtherPatientIDsSequence", [dataset(PatientID="HOSP-556677")], "HOSP-556677_t1.dcm"),
+        ("RequestAttributesSequence", [dataset(AccessionNumber="ORD-31337")], "ord31337.dcm"),
     ],
 )
 def test_what_else_a_header_tells_is_looked_for(keyword: str, value: str, name: str) -> None:
@@ -108,6 +123,21 @@ def test_what_else_a_header_tells_is_looked_for(keyword: str, value: str, name: 
     assert public_name(scan) == name
     header = Dataset()
     setattr(header, keyword, value)
+    assert scan.origin is not None
+    origin = dataclasses.replace(scan.origin, headers=(header,))
+    assert public_name(dataclasses.replace(scan, origin=origin)) == "scan.dcm"
+
+
+def test_a_name_in_utf_8_that_is_said_to_be_latin_1_is_found() -> None:
+    identity = dataclasses.replace(IDENTITY, patient_name="Müller^Jörg".encode().decode("latin-1"))
+    for name in ("Müller_t1.dcm", "Mueller_t1.dcm", "t1-jorg.dcm"):
+        assert public_name(named(name, identity)) == "scan.dcm"
+
+
+def test_a_header_with_a_value_that_makes_no_sense_hides_the_rest_all_the_same() -> None:
+    scan = named("Muster.dcm")
+    header = dataset(StudyID="1")
+    header[0x00101005] = RawDataElement(BaseTag(0x00101005), "SS", 3, b"abc", 0, False, True)
     assert scan.origin is not None
     origin = dataclasses.replace(scan.origin, headers=(header,))
     assert public_name(dataclasses.replace(scan, origin=origin)) == "scan.dcm"

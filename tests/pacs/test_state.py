@@ -31,13 +31,31 @@ def test_what_is_known_outlives_the_program(tmp_path: Path) -> None:
         assert state.results("1.2") == {"a.dcm": "1.9", "b.dcm": "1.8"}
 
 
-def test_a_finished_study_is_never_seen_anew(tmp_path: Path) -> None:
+def test_a_failed_study_and_one_that_got_only_its_results_are_not_seen_anew(tmp_path: Path) -> None:
     with opened(tmp_path) as state:
         for uid, end in (("1.1", State.DONE), ("1.2", State.FAILED)):
             state.notice(uid, 3)
+            state.keep_results(uid, {"a": "1.7", "b": "1.8"})
             state.move(uid, end)
-            state.notice(uid, 4)
-            state.notice(uid, 4)
+            state.notice(uid, 5)
+            state.notice(uid, 5)
+        assert state.pending() == []
+
+
+def test_a_study_that_got_more_than_its_results_is_seen_anew_once(tmp_path: Path) -> None:
+    with opened(tmp_path) as state:
+        state.notice("1.1", 3)
+        state.keep_results("1.1", {"a": "1.7", "b": "1.8"})
+        state.begin("1.1")
+        state.move("1.1", State.DONE)
+        state.notice("1.1", 6, 40.0)
+        [seen] = state.pending()
+        assert (seen.state, seen.attempts, seen.stable) == (State.SEEN, 0, False)
+        state.notice("1.1", 6)
+        assert (state.due(39.0), len(state.due(40.0))) == ([], 1)
+        assert state.results("1.1") == {}, "what was stored stays stored"
+        state.move("1.1", State.DONE)
+        state.notice("1.1", 6)
         assert state.pending() == []
 
 

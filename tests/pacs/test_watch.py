@@ -524,3 +524,72 @@ def test_a_server_that_doesnt_count_images_is_watched_too(
     proxy.change = silent
     watching.look(2)
     assert watching.record(uid).state is State.DONE
+
+
+def real_like(scan: Path, out: Path) -> Sequence[Path]:
+    """Results whose segmentation says of which series it is, as a real one does."""
+    source = str(pydicom.dcmread(min(scan.rglob("*.dcm"))).SeriesInstanceUID)
+    written = quick_analysis(scan, out)
+    dataset = pydicom.dcmread(written[0])
+    item = pydicom.Dataset()
+    item.SeriesInstanceUID = source
+    dataset.ReferencedSeriesSequence = [item]
+    dataset.SeriesDescription = "tumorlens segmentation"
+    dataset.save_as(written[0])
+    return written
+
+
+def series_of(scan: Path) -> str:
+    return str(pydicom.dcmread(min(scan.rglob("*.dcm"))).SeriesDescription)
+
+
+def test_contrast_that_comes_after_a_study_was_done_is_analysed_too(
+    orthanc: Orthanc, watching: Watching, tmp_path: Path
+) -> None:
+    looked_at: list[str] = []
+
+    def noting(scan: Path, out: Path) -> Sequence[Path]:
+        looked_at.append(series_of(scan))
+        return real_like(scan, out)
+
+    watching.analyse = noting
+    uid, files = write_study(tmp_path / "pre", slices=6, SeriesDescription="t1_se_tra", ContrastBolusAgent="")
+    orthanc.add(files)
+    watching.look(4)
+    assert watching.record(uid).state is State.DONE
+    contrast = {"SeriesInstanceUID": "1.2.3", "SeriesNumber": 9, "SeriesDescription": "t1_se_tra +C"}
+    orthanc.add(write_study(tmp_path / "post", slices=6, **contrast)[1])
+    watching.look(6)
+    assert looked_at == ["t1_se_tra", "t1_se_tra +C"]
+    assert watching.record(uid).state is State.DONE
+    assert len(orthanc.instances("SEG", uid)) == 2
+    orthanc.add(
+        write_study(
+            tmp_path / "t2",
+            slices=6,
+            **contrast | {"SeriesInstanceUID": "1.2.4", "SeriesNumber": 10, "SeriesDescription": "t2_tse"},
+        )[1]
+    )
+    watching.look(6)
+    assert len(looked_at) == 2, "the same series is not analysed again"
+    assert watching.record(uid).reason == "it has a segmentation by tumorlens already"
+
+
+def test_a_study_is_taken_once_nothing_has_come_for_a_while(
+    orthanc: Orthanc, server: PacsServer, tmp_path: Path
+) -> None:
+    watching = Watching(server, tmp_path / "watch", options=WatchOptions(days=None, settle=600))
+    uid, files = write_study(tmp_path / "study", slices=4)
+    orthanc.add(files[:3])
+    watching.look(3)
+    watching.clock += 599
+    watching.look(3)
+    assert watching.record(uid).state is State.SEEN
+    orthanc.add(files[3:])
+    watching.look()
+    watching.clock += 599
+    watching.look(3)
+    assert watching.record(uid).state is State.SEEN, "an image came, so it waits anew"
+    watching.clock += 2
+    watching.look()
+    assert watching.record(uid).state is State.DONE

@@ -1,11 +1,12 @@
 """What a source says of whose scan it is, in every form in which a name or a description may hold it."""
 
+import contextlib
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tumorlens.scan.origin import DicomOrigin, Identity, Origin
 
@@ -14,10 +15,20 @@ if TYPE_CHECKING:
 
 _SHORTEST = 3  # of a part of a name or a number that is looked for; letters of alphabets
 _FIRST_IDEOGRAPH = "\u2e80"  # from here on a single sign can be a whole name
-_NAMES = ("PatientBirthName", "OtherPatientNames", "PatientMotherBirthName")
-_NUMBERS = ("OtherPatientIDs", "AdmissionID")
+_NAMES = (
+    *("PatientBirthName", "OtherPatientNames", "PatientMotherBirthName", "ResponsiblePerson"),
+    *("ReferringPhysicianName", "PerformingPhysicianName", "NameOfPhysiciansReadingStudy"),
+    *("PhysiciansOfRecord", "RequestingPhysician", "OperatorsName"),
+)
+_NUMBERS = ("OtherPatientIDs", "AdmissionID", "StudyID")
+_IN_SEQUENCES = {
+    "OtherPatientIDsSequence": ("PatientID",),
+    "RequestAttributesSequence": ("AccessionNumber", "RequestedProcedureID", "ScheduledProcedureStepID"),
+    "ReferencedRequestSequence": ("AccessionNumber", "RequestedProcedureID"),
+}
 _DATES = ("SeriesDate", "AcquisitionDate", "AcquisitionDateTime", "ContentDate", "InstanceCreationDate")
 _UIDS = ("FrameOfReferenceUID",)
+_SHORTEST_DATE = 5  # of digits alone
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _BEFORE_E = "aou"  # with which an e makes an umlaut that is written as two letters
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "\u0131": "i", "þ": "th"})
@@ -82,6 +93,8 @@ def _forms(origin: DicomOrigin) -> Iterator[str]:
     identity, header = origin.identity, origin.headers[0]
     names = [identity.patient_name, *_texts([header], _NAMES)]
     numbers = [identity.patient_id, identity.accession_number, *_texts([header], _NUMBERS)]
+    for keyword, inside in _IN_SEQUENCES.items():
+        numbers += _texts(_items(header, keyword), inside)
     dates = [identity.birth_date, identity.study_date, *_texts([header], _DATES)]
     uids = [*_uids(identity), *_texts([header], _UIDS), *_texts(origin.headers, ("SOPInstanceUID",))]
     yield from itertools.chain.from_iterable(map(_name_forms, names))
@@ -95,14 +108,32 @@ def _uids(identity: Identity) -> tuple[str, str]:
 
 def _texts(headers: "Iterable[Dataset]", keywords: Iterable[str]) -> Iterator[str]:
     for header, keyword in itertools.product(headers, tuple(keywords)):
-        value = header.get(keyword)
+        value = _value(header, keyword)
         if value is not None:
-            yield from map(str, value if isinstance(value, list | tuple) else [value])
+            yield from map(str, [value] if isinstance(value, str) or not _is_several(value) else value)
+
+
+def _value(header: "Dataset", keyword: str) -> Any:
+    with contextlib.suppress(Exception):  # a value that pydicom can't make sense of counts as missing
+        return header.get(keyword)
+    return None
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, bytes)
+
+
+def _items(header: "Dataset", keyword: str) -> "list[Dataset]":
+    value = _value(header, keyword)
+    return list(value) if _is_several(value) else []
 
 
 def _name_forms(name: str) -> Iterator[str]:
     """Its parts, and short ones beside each other; ``Family^Given=in signs=by sound``."""
-    for group in name.split("="):
+    groups = name.split("=")
+    with contextlib.suppress(UnicodeError):  # UTF-8 that is said to be Latin-1, as is common
+        groups += name.encode("latin-1").decode("utf-8").split("=")
+    for group in groups:
         parts = [part for part in re.split(r"[\W\d_]+", group) if part]
         joined = ["".join(pair) for pair in itertools.permutations(parts, 2)]
         forms = (sounded(part).text for part in [*parts, *joined, "".join(parts)])
@@ -133,6 +164,8 @@ def _date_forms(date: str) -> Iterator[str]:
         yield from (years + month + day, day + month + years, month + day + years)
     m, d = month.lstrip("0"), day.lstrip("0")
     yield from (year + m + d, d + m + year, m + d + year)
+    short = year[2:]
+    yield from (form for form in (d + m + short, m + d + short, short + m + d) if len(form) >= _SHORTEST_DATE)
     if 1 <= int(month) <= len(_MONTHS):
         word = _MONTHS[int(month) - 1]
         for days, years in itertools.product({day, d}, (year, year[2:])):

@@ -51,7 +51,7 @@ def scan_from_nifti(path: Path) -> Scan:
             packed = plain.read(2) == _GZIP
             plain.seek(0)
             file = cast("IO[bytes]", gzip.GzipFile(fileobj=plain)) if packed else plain
-            header = _read_header(file)
+            header, has_sizes = _read_header(file)
             shape = _shape(path, header)
             affine, unit = _affine(path, header)
             qform, qform_code = _qform(header)
@@ -67,7 +67,7 @@ def scan_from_nifti(path: Path) -> Scan:
         ) from error
     to_lps = geometry.LPS_RAS @ geometry.turned_affine(_in_millimetres(affine, unit), turn, shape)
     codes = int(header["sform_code"]), qform_code
-    placed, sized = any(codes), any(codes) or (header["pixdim"][1:4] > 0).all()
+    placed, sized = any(codes), any(codes) or has_sizes
     rows, columns = np.linalg.norm(to_lps[:3, 1:3], axis=0).tolist()
     return Scan(
         geometry.turned(values, turn),
@@ -79,15 +79,19 @@ def scan_from_nifti(path: Path) -> Scan:
     )
 
 
-def _read_header(file: IO[bytes]) -> Any:
-    """The header alone; what a file has between it and the voxels isn't read."""
+def _read_header(file: IO[bytes]) -> tuple[Any, bool]:
+    """The header alone, and whether it says how large voxels are, before nibabel makes 1 mm of nothing.
+
+    What a file has between it and the voxels isn't read.
+    """
     first = file.read(4)
     sizes = (int.from_bytes(first, "little"), int.from_bytes(first, "big"))
     size = next((size for size in sizes if size in _HEADERS), None)
     if size is None:
         raise ValueError(f"its header claims {sizes[0]} bytes, not 348 or 540")
     header: Any = _HEADERS[size]
-    return header(first + file.read(size - 4))
+    data = first + file.read(size - 4)
+    return header(data), bool(header(data, check=False)["pixdim"][1:4].all())
 
 
 def _shape(path: Path, header: Any) -> tuple[int, int, int]:
