@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,9 @@ def test_some_failed_is_exit_code_one(archive: Path, tmp_path: Path, tumorlens: 
     code, out, err = tumorlens(
         "batch", str(archive), "--out", str(tmp_path / "out"), "--write", "overlay,json"
     )
-    assert (code, out, err) == (0, "0 scans done, 0 failed, 9 inputs done before\n", "")
+    assert (code, out, err) == (
+        *(0, "0 scans done, 0 failed, 9 inputs done before, of which 1 failed\n", ""),
+    )
 
 
 def test_all_failed_is_exit_code_two_and_none_is_zero(
@@ -155,3 +159,19 @@ def test_a_series_of_a_study_can_be_chosen(tmp_path: Path, tumorlens: Tumorlens)
     assert tumorlens("batch", str(tmp_path / "archive"), "--out", str(tmp_path / "out"), *words)[0] == 0
     [row] = rows_of(tmp_path / "out")
     assert "number 2" in row["series"]
+
+
+def test_a_core_install_is_told_what_is_missing(archive: Path, tmp_path: Path) -> None:
+    """Without the libraries, not only with a search that doesn't find them."""
+    run = (
+        "import sys, importlib.util as util\n"
+        "for name in ('fsspec', 'pyarrow'): sys.modules[name] = None\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name in ('fsspec', 'pyarrow') else find(name, *more)\n"
+        f"sys.argv = ['tumorlens', 'batch', {str(archive)!r}, '--out', {str(tmp_path / 'out')!r}]\n"
+        "from tumorlens.__main__ import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.endswith("install them with: pip install 'tumorlens[batch]'")

@@ -300,6 +300,53 @@ def test_a_full_disk_ends_the_run_and_nothing_is_told_as_done(
     assert go(archive, tmp_path / "out", formats=(Format.JSON,)).scans == 9
 
 
+def test_a_disk_that_is_full_while_inputs_are_unpacked_spoils_no_row(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as file:
+        for path in sorted(archive.rglob("*.mat")):
+            file.write(path, path.relative_to(archive))
+    monkeypatch.setattr("tumorlens.batch.zip_archive.ZipArchive.fetch", _full)
+    with pytest.raises(OSError, match="No space left"):
+        go(tmp_path / "archive.zip", tmp_path / "out")
+    monkeypatch.undo()
+    summary = go(tmp_path / "archive.zip", tmp_path / "out")
+    assert (summary.before, summary.failed) == (0, 0)
+    assert summary.scans == 6
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_what_unpacks_to_any_size_at_once_is_a_row(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", method) as file:
+        file.writestr("a.png", bytes(50_000_000))
+    go(tmp_path / "bomb.zip", tmp_path / "out")
+    [row] = rows_of(tmp_path / "out")
+    assert "packed by deflate" in str(row["error"])
+
+
+def test_a_zip_with_one_name_for_a_file_and_a_folder_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
+        for name in ("a/b.png", "a"):
+            file.writestr(name, b"x")
+    with pytest.raises(TumorlensError, match="to be a file or a folder, got 'a' as both"):
+        go(tmp_path / "odd.zip", tmp_path / "out")
+
+
+def test_a_damaged_part_is_named(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out")
+    [part, *_] = (tmp_path / "out" / "rows").iterdir()
+    part.write_bytes(part.read_bytes()[:500])
+    with pytest.raises(TumorlensError, match=rf"{part.name}: expected rows in Parquet"):
+        go(archive, tmp_path / "out")
+    part.unlink()
+    assert go(archive, tmp_path / "out").units == 9
+
+
+def test_a_file_url_is_a_folder_of_this_machine(archive: Path, tmp_path: Path) -> None:
+    go(archive, (tmp_path / "o u t").as_uri())  # type: ignore[arg-type]
+    assert len(rows_of(tmp_path / "o u t")) == 9
+
+
 def _full(*_: object) -> None:
     raise OSError(28, "No space left on device")
 

@@ -67,13 +67,15 @@ class Destination:
         for leftover in (_PLAN, _STAGING):
             self._store.remove(leftover)
 
-    def done(self) -> KeySet:
-        """The keys of all units that have rows."""
-        keys = KeySet()
+    def done(self) -> tuple[KeySet, int]:
+        """The keys of all units that have rows, and how many of the rows have no finding."""
+        keys, failed = KeySet(), 0
         with ThreadPoolExecutor(_READERS) as pool:
             for names in blocks(self.parts(), 16 * _READERS):
-                keys.add([key for part in pool.map(self._keys, names) for key in part])
-        return keys
+                parts = list(pool.map(self._keys, names))
+                keys.add([key for part, _ in parts for key in part])
+                failed += sum(count for _, count in parts)
+        return keys, failed
 
     def parts(self) -> list[str]:
         """The names of all parts."""
@@ -134,10 +136,10 @@ class Destination:
             shutil.rmtree(staging, ignore_errors=True)
         return paths
 
-    def _keys(self, name: str) -> list[bytes]:
+    def _keys(self, name: str) -> tuple[list[bytes], int]:
         data = self._store.read(f"{ROWS}/{name}")
         with self._whole(name):
-            return [] if data is None else keys_in(data)
+            return ([], 0) if data is None else keys_in(data)
 
     @contextlib.contextmanager
     def _whole(self, name: str) -> Iterator[None]:

@@ -119,10 +119,11 @@ def load_libraries() -> None:
     to_parquet([])
 
 
-def keys_in(part: bytes) -> list[bytes]:
-    """The keys of the units of a part."""
-    column = pq.read_table(io.BytesIO(part), columns=["unit"]).column("unit")
-    return [bytes.fromhex(text) for text in column.to_pylist()]
+def keys_in(part: bytes) -> tuple[list[bytes], int]:
+    """The keys of the units of a part, and how many of its rows have no finding."""
+    table = pq.read_table(io.BytesIO(part), columns=["unit", "status"])
+    failed = sum(status == FAILED for status in table.column("status").to_pylist())
+    return [bytes.fromhex(text) for text in table.column("unit").to_pylist()], failed
 
 
 def rows_in(part: bytes) -> list[Row]:

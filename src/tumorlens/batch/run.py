@@ -29,6 +29,7 @@ class Summary:
 
     Attributes:
         before: Inputs that had been done before.
+        failed_before: Rows without a finding that there were already.
         units: Inputs done now.
         scans: Rows written.
         failed: Of these, without a finding.
@@ -36,6 +37,7 @@ class Summary:
     """
 
     before: int
+    failed_before: int
     units: int
     scans: int
     failed: int
@@ -74,7 +76,14 @@ def run_batch(
         run = _Run(where, out, options, archive, analyzer, destination, progress, watchers)
         run.go()
         destination.clean()
-    return Summary(progress.before, progress.units, progress.scans, progress.failed, progress.seconds)
+    return Summary(
+        before=progress.before,
+        failed_before=run.failed_before,
+        units=progress.units,
+        scans=progress.scans,
+        failed=progress.failed,
+        seconds=progress.seconds,
+    )
 
 
 @dataclass
@@ -87,12 +96,14 @@ class _Run:
     destination: Destination
     progress: Progress
     watchers: Sequence[Watcher]
+    failed_before: int = 0
 
     def go(self) -> None:
         count = Count(self.archive, self.options.study_depth, self.progress)
         words = "failed"
         try:
-            with contextlib.closing(self._reports(self._chunks(self.destination.done()))) as reports:
+            done, self.failed_before = self.destination.done()
+            with contextlib.closing(self._reports(self._chunks(done))) as reports:
                 for report in reports:
                     self.progress.add(report)
                     self._tell(report)

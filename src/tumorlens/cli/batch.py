@@ -160,6 +160,7 @@ def _finish(summary: "Summary", *, quiet: bool) -> None:
     """Close with a line and the exit code."""
     if not quiet:
         before = f", {summary.before:,} inputs done before" if summary.before else ""
+        before += f", of which {summary.failed_before:,} failed" if summary.failed_before else ""
         say(f"{summary.scans - summary.failed:,} scans done, {summary.failed:,} failed{before}")
     if summary.failed:
         raise typer.Exit(2 if summary.failed == summary.scans else 1)
