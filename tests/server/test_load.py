@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import numpy as np
@@ -32,6 +34,7 @@ from tests.server.running import (
 )  # fmt: skip
 from tumorlens.server.analysis import Analysis
 from tumorlens.server.job import Job
+from tumorlens.server.lanes import Lanes
 
 
 @contextmanager
@@ -454,3 +457,45 @@ def test_threads_and_files_dont_grow_with_requests(tmp_path: Path) -> None:
             post(server.client, one)
         assert threading.active_count() <= before[0] + 8
         assert len(os.listdir("/proc/self/fd")) <= before[1] + 2  # noqa: PTH208
+
+
+def test_a_head_without_an_end_is_cut_off_also_while_an_answer_waits(real: Running) -> None:
+    """The client doesn't read, so that an answer can't be sent."""
+    ask = b"GET /static/samples/pituitary.mat HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with closing(connected(real, "")) as client:
+        client.sendall(ask * 60)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        assert _sent(client, b"X-More: " + b"x" * 4000 + b"\r\n", 100_000) < 20_000_000
+
+
+def test_who_asks_whether_it_is_ready_is_not_counted_as_refused(tmp_path: Path) -> None:
+    gate, one = Gate(), picture(tmp_path / "a.png")
+    with running(tmp_path / "data", gated(gate), queue_length=1, patience=0.05) as server:
+        one_each(server, one)
+        post(server.client, one)
+        for _ in range(3):
+            assert_problem(server.client.get("/readyz"), 429)
+        assert "tumorlens_refused_total 0.0" in server.client.get("/metrics").text
+        assert_problem(post(server.client, one), 429)
+        assert "tumorlens_refused_total 1.0" in server.client.get("/metrics").text
+        gate.open.set()
+
+
+def test_a_slice_that_turns_out_to_be_a_volume_keeps_others_waiting() -> None:
+    """Who looked at it as a slice ends that after another has begun with it as a volume."""
+    lanes = Lanes(most=9)
+    first, second = (cast("Job", SimpleNamespace(is_volume=False, created=number)) for number in range(2))
+    lanes.add(first)
+    assert lanes.take() == [first]
+    first.is_volume = second.is_volume = True
+    lanes.add(first, again=True)
+    lanes.add(second)
+    assert lanes.take() == [first]
+    lanes.done(None)
+    later = threading.Thread(target=lanes.take, daemon=True)
+    later.start()
+    later.join(0.2)
+    assert later.is_alive(), "one volume at a time"
+    lanes.done(first)
+    later.join(10)
+    assert not later.is_alive()
