@@ -65,3 +65,11 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
     ended = subprocess.run([sys.executable, "-c", script, str(path)], check=False, timeout=60)
     assert ended.returncode == 7
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("result.bin", b"old")]
+
+
+def test_what_goes_wrong_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder") as raised:
+        write_bytes(tmp_path / "folder", b"x")
+    assert raised.value.filename == str(tmp_path / "folder")
+    assert "partial" not in str(raised.value)

@@ -1,6 +1,10 @@
 """A mistake on the command line costs one line on stderr, exit code 2 and nothing else."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from tests.command_line import Tumorlens, assert_refused
 from tests.conftest import slice_file
 from tests.dicom_files import write_series
 from tests.train.tiny import FAST, open_tiny, tiny_recipe
+from tumorlens import cli
 from tumorlens.dataset import TumorDataset
 from tumorlens.train.run import Run
 from tumorlens.train.trainer import train
@@ -306,3 +311,61 @@ def test_the_version_is_printed(tumorlens: Tumorlens) -> None:
     code, out, _ = tumorlens("--version")
     assert code == 0
     assert out.startswith("tumorlens ")
+
+
+def test_a_name_that_a_terminal_cant_show_ends_nothing(tmp_path: Path) -> None:
+    for name in ("扫描.png", "b.png"):
+        Image.linear_gradient("L").resize((50, 40)).save(tmp_path / name)
+    words = ["predict", str(tmp_path / "扫描.png"), str(tmp_path / "b.png"), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "tumorlens", *words],
+        env={**os.environ, "PYTHONIOENCODING": "cp1252", "COLUMNS": "200"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\u626b\u63cf.png" in done.stdout
+    assert (tmp_path / "out" / "b.json").is_file()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_is_left_to_the_shell_while_all_is_loaded_and_then_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tumorlens import __main__ as command
+
+    def run() -> None:
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        raise SystemExit(7)
+
+    monkeypatch.setattr(cli, "main", run)
+    with pytest.raises(SystemExit, match="7"):
+        command.main()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_an_interrupted_start_ends_without_a_traceback() -> None:
+    run = (
+        "import os, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == 'tumorlens.cli.batch': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from tumorlens.__main__ import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_an_import_that_ctrl_c_broke_is_no_broken_installation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], interrupted: bool
+) -> None:
+    def run() -> None:
+        raise ImportError("numpy: a bad install") from (KeyboardInterrupt() if interrupted else None)
+
+    monkeypatch.setattr(cli, "app", run)
+    with pytest.raises(SystemExit if interrupted else ImportError):
+        cli.main()
+    assert ("interrupted" in capsys.readouterr().err) == interrupted

@@ -51,6 +51,10 @@ def main() -> None:
         raise
     except OSError as error:
         _fail(_disk_words(error))
+    except ImportError as error:
+        if _was_interrupted(error):  # numpy takes Ctrl-C while it is loaded for a broken installation
+            _stopped(130)
+        raise
 
 
 @app.callback(invoke_without_command=True)
@@ -65,6 +69,12 @@ def _disk_words(error: OSError) -> str:
     if is_disk_full(error):
         return f"{where}the disk is full; nothing half-written was left; free some space and run this again"
     return f"{where}{error.strerror or error}"
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _stopped(code: int) -> None:
