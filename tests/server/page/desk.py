@@ -77,6 +77,7 @@ class Desk:
         self.scans.pop(f"scan{self._shown - 3}", None)
         self.page.evaluate("(name) => open(name)", f"scan{self._shown}")
         self.apply(**PLAIN | state)
+        self.page.evaluate("shown()")
         if state.get("layout") == "planes":
             self.page.evaluate("whole()")
         if state.get("layout") == "surface":

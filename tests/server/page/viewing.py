@@ -43,7 +43,10 @@ async function open(name) {
   slices = view.shape[0];
   const layers = async (n, signal) => {
     const answer = await fetch(`/scans/${name}/${n}`, { signal });
-    if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
+    if (!answer.ok) {
+      own.add(n);
+      throw new Error(`The server answered ${answer.status}.`);
+    }
     const bytes = await answer.arrayBuffer();
     own.add(n);
     return bytes;
@@ -55,7 +58,12 @@ async function whole() {
   while (came.size < slices) await new Promise(requestAnimationFrame);
   await new Promise(requestAnimationFrame);
 }
-Object.assign(window, { viewer, given, open, whole, ready: true });
+/** Until the slice that is looked at is there, or told to be missing. */
+async function shown() {
+  while (!came.has(viewer.state.slice)) await new Promise(requestAnimationFrame);
+  await new Promise(requestAnimationFrame);
+}
+Object.assign(window, { viewer, given, open, shown, whole, ready: true });
 """
 
 
