@@ -333,3 +333,9 @@ def test_what_nobody_thought_of_fails_one_scan_and_no_other(
     first, second = predict(analyzer(Outliner()), paths, tmp_path / "out")
     assert (first.failed, first.words) == (True, "unexpected AttributeError; please report it")
     assert not second.failed
+
+
+def test_results_need_a_folder(tmp_path: Path) -> None:
+    path = _picture(tmp_path / "a.png")
+    with pytest.raises(TumorlensError, match=r"a\.png: expected a folder for the results, got a file"):
+        predict(analyzer(Outliner()), [path], path)

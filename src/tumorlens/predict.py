@@ -86,6 +86,8 @@ def predict(
         OSError: A result can't be written.
     """
     options = options or PredictOptions()
+    if out.exists() and not out.is_dir():
+        raise TumorlensError(f"{out}: expected a folder for the results, got a file; give another --out")
     sources = find_sources(paths, leave_out=out)
     _refuse_replacing(sources, out)
     job = _Job(analyzer, out, options, advance)

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 
 from tests.debian import program
 from tests.dicom_files import AXIAL, affine_of, write_enhanced, write_series
@@ -297,6 +299,23 @@ def test_headers_that_lack_what_a_segmentation_needs_are_refused(
     said = refusal(dataclasses.replace(finding, scan=with_headers(finding.scan, headers)))
     assert named in said
     assert "export the series again" in said
+
+
+def test_a_single_slice_without_a_thickness_is_refused(tmp_path: Path) -> None:
+    finding = slice_case(tmp_path).finding
+    headers = headers_of(finding.scan)
+    headers[0].SliceThickness = None
+    scan = dataclasses.replace(with_headers(finding.scan, headers), slice_spacing=None)
+    assert "a slice thickness" in refusal(dataclasses.replace(finding, scan=scan))
+
+
+def test_two_thicknesses_in_one_header_are_none(tmp_path: Path) -> None:
+    case = series_case(tmp_path)
+    headers = headers_of(case.finding.scan)
+    headers[0][0x00180050] = RawDataElement(BaseTag(0x00180050), "DS", 4, b"5\\5 ", 0, False, True)
+    finding = dataclasses.replace(case.finding, scan=with_headers(case.finding.scan, headers))
+    write_seg(finding, tmp_path / "seg.dcm")
+    assert (tmp_path / "seg.dcm").is_file()
 
 
 # --- Files ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 
 from tests.command_line import Tumorlens, assert_refused
+from tests.dicom_files import write_series
 from tests.pacs.orthanc import PASSWORD, USER, Orthanc, free_port
 from tests.pacs.proxy import Answer, Proxy
 from tests.pacs.studies import quick_analysis, write_real_study, write_study
@@ -232,3 +233,15 @@ def test_ctrl_c_ends_a_watch_after_the_study_that_is_begun(
     code, out, err = pacs(*watch)
     assert (code, err) == (130, "tumorlens: interrupted; what was finished is whole\n")
     assert out.count("stored") == 1
+
+
+def test_what_doesnt_look_like_a_brain_is_not_stored_beside_its_images(
+    orthanc: Orthanc, pacs: Pacs, tumorlens: Tumorlens, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 4000, (6, 128, 128), dtype=np.uint16)
+    orthanc.add(write_series(tmp_path / "noise", noise))
+    watch = ("watch", orthanc.url, "--state", tmp_path / "watch.db", "--days", 0, "--settle", 0, "--once")
+    for _ in range(3):
+        assert pacs(*watch)[0] == 0
+    _, out, _ = tumorlens("pacs", "status", tmp_path / "watch.db")
+    assert "skipped: this doesn't look like a T1 contrast-enhanced brain slice; nothing was stored" in out

@@ -248,7 +248,7 @@ def _analysis(bundle: Path | None) -> Callable[[Path, Path], Sequence[Path]]:
         finding = analyzer.analyze(read_scan(scan))
         strange = [each for each in finding.warnings if each.kind is WarningKind.UNFAMILIAR]
         if strange:  # nothing that radiologists would find beside their images
-            raise NothingSuitableError(f"{strange[0]}; nothing was stored")
+            raise NothingSuitableError(f"{strange[0].message}; nothing was stored")
         return write_finding(finding, out, "result", [Format.SR])  # the segmentation comes along
 
     return analyse
