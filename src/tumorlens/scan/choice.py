@@ -56,7 +56,7 @@ def judge(stack: Stack) -> Choice:
             10,
             "T1 by its repetition and echo times",
         ),
-        (said.t1 and echo > _LONG_ECHO_MS, -15, "an echo too long for T1"),
+        ((said.t1 or weighting == "T1") and echo > _LONG_ECHO_MS, -15, "an echo too long for T1"),
         (agent, 15, "a contrast agent in the header"),
         (said.contrast is True, 15, "contrast by its description"),
         (said.contrast is False, -5, "no contrast by its description"),
