@@ -9,7 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -499,3 +499,21 @@ def test_a_slice_that_turns_out_to_be_a_volume_keeps_others_waiting() -> None:
     lanes.done(first)
     later.join(10)
     assert not later.is_alive()
+
+
+def test_who_follows_analyses_leaves_connections_to_others(tmp_path: Path) -> None:
+    gate = Gate()
+    with running(tmp_path / "data", gated(gate), most_connections=8) as server, ExitStack() as open_:
+        id_ = post(server.client, *series(tmp_path / "dicom")).json()["id"]
+        streams: list[Iterator[str]] = []
+        for _ in range(4):
+            client = open_.enter_context(httpx.Client(base_url=server.client.base_url, timeout=30))
+            stream = open_.enter_context(client.stream("GET", f"/v1/analyses/{id_}/events"))
+            streams.append(stream.iter_lines())  # one that is let go ends its connection
+            assert next(streams[-1]).startswith("event: ")
+        assert_problem(server.client.get(f"/v1/analyses/{id_}/events"), 429, "4 clients follow analyses")
+        assert server.client.get("/healthz").text == "ok\n"
+        open_.close()
+        until(lambda: server.service._followers == 0)
+        gate.open.set()
+        assert finished(server.client, id_)["status"] == "done"

@@ -215,7 +215,7 @@ def test_an_interrupted_start_leaves_a_folder_that_resume_takes(
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "recipe.yaml").write_text("task: segm")
-    (folder / ".split.json.k1ll3d.partial").write_text("{")
+    (folder / ".split.json.0ff1ce0b.partial").write_text("{")
     run = train(tiny_recipe(), tiny, folder, resume=True, report=silent)
     assert run.is_finished
     assert not list(folder.rglob("*.partial"))

@@ -1,10 +1,10 @@
 """Ctrl-C and a request to end (SIGTERM), which a command that runs for days must neither miss nor hang at."""
 
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import FrameType
 
 _WORDS = b"tumorlens: will end once this step is done; Ctrl-C again ends at once\n"
@@ -31,13 +31,14 @@ class _Ending:
         if self._idle or self._asked is not None:
             self._end(number)
         self._asked = number
-        os.write(2, _WORDS)  # print isn't reentrant
+        with contextlib.suppress(OSError):
+            os.write(2, _WORDS)  # print isn't reentrant
 
     def _end(self, number: int) -> None:
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
-@contextmanager
+@contextlib.contextmanager
 def endable() -> Iterator[Callable[[float], None]]:
     """Let Ctrl-C and SIGTERM end what runs inside between two of its steps, and a second one at once.
 

@@ -33,6 +33,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     Raises:
         TumorlensError: The archive is damaged, encrypted, too large unpacked, or has names that lead out of
             it.
+        OSError: This machine's disk is full.
     """
     with tempfile.TemporaryDirectory(prefix="tumorlens-") as folder:
         try:

@@ -114,14 +114,18 @@ def look(request: Request, id: str) -> Response:  # noqa: A002 - the path's own 
     responses={
         200: {"description": "Server-sent events: `event: analysis` with an Analysis, at each change.",
               "content": {"text/event-stream": {}}},
-        **examples.problems(404),
+        **examples.problems(404, 429),
     },
 )  # fmt: skip
 async def events(request: Request, id: str) -> Response:  # noqa: A002
     """Follow an analysis until it ends."""
     service = service_of(request)
     job = service.job(id)
-    told = follow(job) if job is not None else _once(await run_in_threadpool(service.find, id))
+    if job is None:
+        told = _once(await run_in_threadpool(service.find, id))
+    else:
+        service.check_followers()
+        told = service.counted(follow(job))
     return StreamingResponse(told, media_type="text/event-stream")
 
 

@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Service:
         self.lanes = Lanes(settings.queue_length)
         self.metrics = Metrics(lambda: len(self.lanes), lambda: self.findings.size)
         self.uploads = 0
+        self._followers = 0
         self.is_stopping = False
         self._live: dict[str, Job] = {}
         self._again = _Again()
@@ -106,6 +108,28 @@ class Service:
             raise self._busy(error) from error
         if not self.store.has_room(size):
             raise ProblemError(Kind.FULL, "The server's disk is full; try again later, or make room there.")
+
+    def check_followers(self) -> None:
+        """Refuse to tell one more client of changes, so that they leave connections to others.
+
+        Raises:
+            ProblemError: As many follow analyses as may.
+        """
+        if self._followers >= max(self.settings.most_connections // 2, 1):
+            raise ProblemError(
+                Kind.BUSY,
+                f"{self._followers} clients follow analyses, which is the most; ask now and then instead.",
+                retry_after=2,
+            )
+
+    async def counted(self, told: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """What a client is told, which counts as a follower meanwhile. On the event loop alone."""
+        self._followers += 1
+        try:
+            async for each in told:
+                yield each
+        finally:
+            self._followers -= 1
 
     def submit(self, id_: str, upload: Upload, *, known: bool = False) -> Job:
         """Let an upload be analysed.
