@@ -333,3 +333,10 @@ def test_results_of_something_else_are_refused(spoil: str, tmp_path: Path) -> No
         results.write_text({"empty": "", "list": "[]", "no summary": "{}"}[spoil])
     with pytest.raises(TumorlensError, match="expected the results of 'tumorlens cross-validate'"):
         cross_validation_results(tmp_path)
+
+
+def test_the_error_once_scaled_by_temperature_is_among_the_results(tmp_path: Path) -> None:
+    folder = write(gathered(tmp_path), *tables())  # its tables take the places of the short ones
+    last = cross_validation_results(folder)[-1]
+    assert last.measure == "classification: calibration_error once scaled by temperature"
+    assert last.value == calibrate(folder).error_after

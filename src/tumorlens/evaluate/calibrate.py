@@ -4,6 +4,7 @@ The slices are those of a cross-validation: each was analysed by a model that ne
 out belongs to a model trained on all folds, whose own training slices couldn't tell how sure it may be.
 """
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +146,16 @@ def cross_validation_results(folder: Path) -> list[Result]:
             raise TumorlensError(
                 f"{path}: expected the results of 'tumorlens cross-validate', but {reason}"
             ) from error
+    with contextlib.suppress(TumorlensError):  # of a recipe that doesn't both outline and name
+        calibration = calibrate(folder)
+        results.append(
+            Result(
+                measure="classification: calibration_error once scaled by temperature",
+                value=calibration.error_after,
+                protocol="cross-validation, all slices together, each fold by the temperature of the others",
+                slices=calibration.slices,
+            )
+        )
     return results
 
 
