@@ -192,8 +192,11 @@ def _gray_values(plane: Array) -> Array:
 
 def _detail(plane: Array, coarser: Array) -> Array:
     """Logarithms of three means of what ``coarser`` lacks; how they differ tells how sparse it is, (3,)."""
-    n = len(coarser)
-    lost = np.abs(plane.reshape(n, 2, n, 2) - coarser[:, None, :, None]).ravel()
+    places = [(row, column) for row in (0, 1) for column in (0, 1)]  # of pixels in what became one
+    apart = np.empty((len(places), *coarser.shape), np.float32)
+    for into, (row, column) in zip(apart, places, strict=True):
+        np.subtract(plane[row::2, column::2], coarser, out=into)
+    lost = np.abs(apart, out=apart).ravel()
     means = [np.sqrt(lost).mean() ** 2, lost.mean(), np.sqrt(lost @ lost / lost.size)]
     return np.asarray(np.log(np.add(means, 1e-4)), np.float32)
 

@@ -26,10 +26,18 @@ def largest_part(mask: Mask) -> Mask:
     """The part of most voxels: (slices, rows, columns) to the same shape; empty where nothing is."""
     kept = np.zeros_like(mask)
     if mask.any():
-        box = tuple(_span(np.asarray(mask.any(axis=axes))) for axes in ((1, 2), (0, 2), (0, 1)))
+        box = _box(mask)
         padded = np.pad(mask[box], _MARGIN)
         kept[box] = cc3d.largest_k(padded, k=1, connectivity=_TOUCHING)[:, 1:-1, 1:-1] > 0
     return kept
+
+
+def _box(mask: Mask) -> tuple[slice, ...]:
+    """The smallest box of a mask that holds all of it; the mask isn't empty."""
+    axes = range(mask.ndim)
+    return tuple(
+        _span(np.asarray(mask.any(axis=tuple(each for each in axes if each != axis)))) for axis in axes
+    )
 
 
 def _span(any_there: Mask) -> slice:
@@ -48,8 +56,12 @@ def without_small_parts(mask: Mask, probability: NDArray[np.floating], share: fl
         probability: (rows, columns) in [0, 1].
         share: Of what the part that promises most promises, that a part must promise to be kept.
     """
-    parts = slice_parts(mask)
-    promised = np.bincount(parts.ravel(), weights=np.where(mask, probability, 0).ravel(), minlength=1)
-    kept = promised >= share * promised.max()
-    kept[0] = False  # what isn't outlined
-    return np.asarray(kept[parts])
+    kept = np.zeros_like(mask)
+    if mask.any():
+        box = _box(mask)  # small beside the slice
+        parts = slice_parts(mask[box])
+        promised = np.bincount(parts.ravel(), weights=np.where(mask[box], probability[box], 0).ravel())
+        enough = promised >= share * promised.max()
+        enough[0] = False  # what isn't outlined
+        kept[box] = enough[parts]
+    return kept
