@@ -342,6 +342,20 @@ def test_a_damaged_part_is_named(archive: Path, tmp_path: Path) -> None:
     assert go(archive, tmp_path / "out").units == 9
 
 
+def test_results_stay_in_one_folder_wherever_a_worker_runs(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Moving(Stop):
+        def changed(self, progress: Progress, report: ChunkReport | None) -> None:
+            monkeypatch.chdir(tmp_path / "elsewhere")
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run_batch(str(archive), "out", BatchOptions(chunk=2), [Moving(after=0)])
+    assert len(rows_of(tmp_path / "out")) == 9
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_file_url_is_a_folder_of_this_machine(archive: Path, tmp_path: Path) -> None:
     go(archive, (tmp_path / "o u t").as_uri())  # type: ignore[arg-type]
     assert len(rows_of(tmp_path / "o u t")) == 9

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -34,6 +36,7 @@ from tests.server.running import (
 )  # fmt: skip
 from tumorlens.server.analysis import Analysis
 from tumorlens.server.job import Job
+from tumorlens.server.labels import for_client
 from tumorlens.server.lanes import Lanes
 
 
@@ -517,3 +520,32 @@ def test_who_follows_analyses_leaves_connections_to_others(tmp_path: Path) -> No
         until(lambda: server.service._followers == 0)
         gate.open.set()
         assert finished(server.client, id_)["status"] == "done"
+
+
+def test_a_second_ctrl_c_ends_a_server_even_where_a_thread_hangs(tmp_path: Path) -> None:
+    run = (
+        "import signal, sys, time\n"
+        "from tumorlens.server.extras import Extras\n"
+        "Extras.close = lambda self: time.sleep(300)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.argv = ['tumorlens', 'serve', '--port', '0', '--data', {str(tmp_path / 'data')!r}]\n"
+        "from tumorlens.__main__ import main\nmain()"
+    )
+    words = [sys.executable, "-u", "-c", run]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            assert server.stdout is not None
+            while "http://" not in server.stdout.readline():
+                assert server.poll() is None
+            server.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                server.wait(2)
+            server.send_signal(signal.SIGINT)
+            assert server.wait(30) == 0
+        finally:
+            server.kill()
+
+
+def test_a_reader_s_numbers_are_no_files(tmp_path: Path) -> None:
+    words = "x is cut short (stored_eof = 125397), see 000007.png"
+    assert for_client(words, tmp_path / "x", "x") == "x is cut short (stored_eof = 125397), see file 7"

@@ -5,6 +5,8 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from tumorlens.analyze import Analyzer
 from tumorlens.batch.archive import Archive, open_archive
@@ -63,7 +65,7 @@ def run_batch(
         OSError: A result can't be written.
     """
     options = options or BatchOptions()
-    out = out if is_url(out) else str(Path(out).resolve())  # Ray's workers may run in another folder
+    out = _place(out)
     archive = open_archive(source, leave_out=out)
     with beside_others():  # the sessions that pictures need: one thread each
         analyzer = Analyzer(options.bundle)
@@ -84,6 +86,13 @@ def run_batch(
         failed=progress.failed,
         seconds=progress.seconds,
     )
+
+
+def _place(out: str) -> str:
+    """Where results go: a URL or, on this machine, a whole path, since Ray's workers may run elsewhere."""
+    if out.lower().startswith("file://"):
+        out = url2pathname(urlsplit(out).path)
+    return out if is_url(out) else str(Path(out).resolve())
 
 
 @dataclass

@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from tumorlens import atomic
 from tumorlens.batch.remote import file_system, is_url, patiently
@@ -43,8 +41,6 @@ def open_store(place: str) -> Store:
     Raises:
         TumorlensError: The URL's kind isn't known, or its library is missing.
     """
-    if place.lower().startswith("file://"):
-        return LocalStore(Path(url2pathname(urlsplit(place).path)))
     return RemoteStore(place) if is_url(place) else LocalStore(Path(place))
 
 

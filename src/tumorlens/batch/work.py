@@ -238,14 +238,11 @@ def _caught(read: _Read) -> Iterator[None]:
         yield
     except (StorageError, DestinationError):
         raise
-    except TumorlensError as error:
-        if is_disk_full(error):
-            raise DestinationError(f"this machine's disk is full: {error}") from error
-        read.error = error
     except Exception as error:  # among millions of files there are some that nobody thought of
         if is_disk_full(error):  # no fault of this input, which is to be tried again
             raise DestinationError(f"this machine's disk is full: {error}") from error
-        read.error = TumorlensError(f"unexpected {type(error).__name__}: {error}")
+        known = isinstance(error, TumorlensError)
+        read.error = error if known else TumorlensError(f"unexpected {type(error).__name__}: {error}")
 
 
 @contextlib.contextmanager

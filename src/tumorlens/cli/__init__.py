@@ -34,10 +34,10 @@ app.add_typer(bundle_commands.app, name="bundle")
 
 def main() -> None:
     """Run the command line; a user's mistake becomes one line and exit code 2."""
-    # Hospitals' headers often break the standard; remarks on it are not for users.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # else it is closed, or a test's
             stream.reconfigure(errors="backslashreplace")  # what a terminal can't show ends nothing
+    # Hospitals' headers often break the standard; remarks on it are not for users.
     warnings.filterwarnings("ignore", module=r"pydicom|highdicom|nibabel")
     try:
         app()

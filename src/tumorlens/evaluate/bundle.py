@@ -48,11 +48,11 @@ def evaluate_bundle(
     if not positions:
         which = f"folds {sorted(wanted)}" if wanted else "folds not trained on"
         raise TumorlensError(f"expected slices of {which} in the data, found none; choose with --fold")
-    analyzer = Analyzer(bundle)
-    absent = sorted((wanted or set()) - {dataset.entries[position].fold for position in positions})
+    measured = [dataset.entries[position].fold for position in positions]
+    absent = sorted((wanted or set()) - set(measured))
     if absent:
         raise TumorlensError(f"expected slices of folds {absent} in the data, found none; leave them out")
-    measured = [dataset.entries[position].fold for position in positions]
+    analyzer = Analyzer(bundle)
     known = bool(trained) and None not in measured
     manifest = bundle.manifest
     protocol = {

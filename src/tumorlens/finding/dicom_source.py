@@ -13,9 +13,9 @@ from pydicom.valuerep import DA, TM
 
 from tumorlens.errors import TumorlensError
 from tumorlens.scan import Scan
-from tumorlens.scan.dicom import Frame, value_of
+from tumorlens.scan.dicom import Frame
 from tumorlens.scan.geometry import turned_back
-from tumorlens.scan.origin import DicomOrigin
+from tumorlens.scan.origin import DicomOrigin, value_of
 
 # A file has to have these, though they may be empty.
 _PATIENT_AND_STUDY = (

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tumorlens.scan.origin import DicomOrigin, Identity, Origin
+from tumorlens.scan.origin import DicomOrigin, Identity, Origin, value_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -108,23 +108,17 @@ def _uids(identity: Identity) -> tuple[str, str]:
 
 def _texts(headers: "Iterable[Dataset]", keywords: Iterable[str]) -> Iterator[str]:
     for header, keyword in itertools.product(headers, tuple(keywords)):
-        value = _value(header, keyword)
+        value = value_of(header, keyword)
         if value is not None:
-            yield from map(str, [value] if isinstance(value, str) or not _is_several(value) else value)
-
-
-def _value(header: "Dataset", keyword: str) -> Any:
-    with contextlib.suppress(Exception):  # a value that pydicom can't make sense of counts as missing
-        return header.get(keyword)
-    return None
+            yield from map(str, value if _is_several(value) else [value])
 
 
 def _is_several(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, bytes)
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _items(header: "Dataset", keyword: str) -> "list[Dataset]":
-    value = _value(header, keyword)
+    value = value_of(header, keyword)
     return list(value) if _is_several(value) else []
 
 

@@ -165,8 +165,8 @@ def _perpendicular(mask: NDArray[np.bool_], size: Vectors, along: Vectors) -> Ve
     edges = (_edges(mask) * size) @ axes  # (n, 2 ends, along and aside)
     edges = np.take_along_axis(edges, edges[..., :1].argsort(axis=1), axis=1)
     start, end = edges[..., 0].min(), edges[..., 0].max()
-    count = min((end - start) * _FINENESS / size.min(), _MOST_LINES)
-    count = 2 * int(count / 2) + 1  # odd, so that one is in the middle
+    lines = min((end - start) * _FINENESS / size.min(), _MOST_LINES)
+    count = 2 * int(lines / 2) + 1  # odd, so that one is in the middle
     step = (end - start) / count
     lowest, highest = np.full(count, np.inf), np.full(count, -np.inf)
     first = np.ceil((edges[:, 0, 0] - start) / step - 0.5).astype(np.intp).clip(0)

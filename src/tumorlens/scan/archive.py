@@ -43,13 +43,9 @@ def unpacked(path: Path) -> Iterator[Path]:
                 _unpack(path, archive, members, Path(folder))
         except TumorlensError:
             raise
-        except OSError as error:
+        except Exception as error:  # zipfile lets struct.error, UnicodeDecodeError and others through
             if is_disk_full(error):
                 raise
-            raise TumorlensError(
-                f"{path.name}: expected a zip archive that can be read, but {error.strerror or error}"
-            ) from error
-        except Exception as error:  # zipfile lets struct.error, UnicodeDecodeError and others through
             reason = " ".join(str(error).split()) or type(error).__name__
             raise TumorlensError(
                 f"{path.name}: expected a whole zip archive, but {reason}; pack it again"

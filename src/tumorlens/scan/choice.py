@@ -51,11 +51,7 @@ def judge(stack: Stack) -> Choice:
         (weighting in _OTHER_WEIGHTINGS and not said.t1, -40, "another weighting by its header"),
         (said.t1, 20, "T1 by its description"),
         (unsaid and weighting == "T1", 20, "T1 by its header"),
-        (
-            not (said.other or said.t1 or weighting) and times_say_t1,
-            10,
-            "T1 by its repetition and echo times",
-        ),
+        (unsaid and weighting != "T1" and times_say_t1, 10, "T1 by its repetition and echo times"),
         ((said.t1 or weighting == "T1") and echo > _LONG_ECHO_MS, -15, "an echo too long for T1"),
         (agent, 15, "a contrast agent in the header"),
         (said.contrast is True, 15, "contrast by its description"),

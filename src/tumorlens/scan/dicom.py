@@ -26,6 +26,7 @@ from tumorlens.scan.decode import (
     without_padding,
 )
 from tumorlens.scan.limits import check_size
+from tumorlens.scan.origin import value_of
 
 _LARGEST_PRIVATE = 1 << 10  # bytes of a private element that is kept
 _NOT_PERPENDICULAR = 0.01  # cosine between rows and columns from which on a direction makes no sense
@@ -237,13 +238,6 @@ def _drop_large_private(header: Dataset) -> None:
     ]
     for tag in large:
         del header[tag]
-
-
-def value_of(dataset: Dataset, keyword: str) -> Any:
-    """An attribute; None where it is missing or can't be understood."""
-    with contextlib.suppress(Exception):  # a value that pydicom can't make sense of counts as missing
-        return dataset.get(keyword)
-    return None
 
 
 def _items(dataset: Dataset, key: Any) -> list[Dataset]:

@@ -78,14 +78,19 @@ class NiftiOrigin:
 Origin = DicomOrigin | NiftiOrigin
 
 
+def value_of(dataset: Any, keyword: str) -> Any:
+    """An attribute of a DICOM header; None where it is missing or can't be understood."""
+    with contextlib.suppress(Exception):  # pydicom's converters raise whatever they do
+        return dataset.get(keyword)
+    return None
+
+
 def of_dataset(dataset: Any) -> Identity:
     """What a DICOM header says of whose scan it is."""
 
     def text(keyword: str) -> str:
-        with contextlib.suppress(Exception):  # a value that pydicom can't make sense of counts as missing
-            value = dataset.get(keyword)
-            return "" if value is None else str(value)
-        return ""
+        value = value_of(dataset, keyword)
+        return "" if value is None else str(value)
 
     return Identity(
         patient_name=text("PatientName"),
