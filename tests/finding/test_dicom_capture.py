@@ -19,8 +19,10 @@ from tests.finding.dicom_cases import (
     brain,
     complaints,
     found,
+    headers_of,
     series_case,
     slice_case,
+    with_headers,
 )
 from tumorlens.errors import TumorlensError
 from tumorlens.finding import Finding, write_overlay
@@ -144,3 +146,13 @@ def test_a_capture_of_a_tumor_without_a_name_has_no_name(tmp_path: Path) -> None
     finding = dataclasses.replace(slice_case(tmp_path / "source").finding, probabilities=None, warnings=())
     write_capture(finding, tmp_path / "capture.dcm")
     assert complaints(tmp_path / "capture.dcm") == []
+
+
+@pytest.mark.parametrize(("stated", "expected"), [("BRAIN", "BRAIN"), ("", "HEAD")])
+def test_a_capture_says_of_the_body_what_its_source_says(tmp_path: Path, stated: str, expected: str) -> None:
+    finding = series_case(tmp_path).finding
+    headers = headers_of(finding.scan)
+    for each in headers:
+        each.BodyPartExamined = stated
+    made = capture(dataclasses.replace(finding, scan=with_headers(finding.scan, headers)))
+    assert made.BodyPartExamined == expected

@@ -10,10 +10,10 @@ import pytest
 from tests.finding.made import axial_affine, whole_finding
 from tests.finding.page import DATA, Page, pictures
 from tumorlens import Analyzer, read_scan
-from tumorlens.finding import Finding
+from tumorlens.finding import Diameters, Finding
 from tumorlens.finding.picture import OUTLINE
 from tumorlens.finding.report import report_page, write_report
-from tumorlens.finding.report_picture import SlicePainter
+from tumorlens.finding.report_picture import SlicePainter, _strokes
 from tumorlens.scan import Scan
 
 # --- Pictures ---------------------------------------------------------------------------------------------
@@ -113,3 +113,10 @@ def test_a_real_slice_gets_a_report_by_the_shipped_models(slice_paths: list[Path
     assert finding.tumor_type is not None
     assert finding.tumor_type.title in page.text
     assert "MATLAB v7.3 slice" in page.text
+
+
+@pytest.mark.parametrize(("millimetres", "dashes"), [(1.0, 3), (60.0, 11), (1e12, 101)])
+def test_a_long_diameter_has_more_dashes_up_to_a_limit(millimetres: float, dashes: int) -> None:
+    ends = ((0.0, 0.0), (9.0, 9.0))
+    found = Diameters(millimetres, millimetres, 0, ends, ends)
+    assert len(list(_strokes(found))) == 1 + dashes

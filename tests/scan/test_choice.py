@@ -204,3 +204,9 @@ def test_an_enhanced_file_s_echo_time_and_contrast_tell_t1_from_t2() -> None:
     t1 = stack("AX POST GAD", AcquisitionContrast="T1", **times)
     t2 = stack("AX POST GAD 2", AcquisitionContrast="T2", **times)
     assert choose([t1, t2], None, "study")[0] is t1
+
+
+def test_an_unknown_contrast_leaves_the_times_to_count() -> None:
+    known = judge(stack("AX SE", AcquisitionContrast="UNKNOWN"))
+    assert known.reasons == judge(stack("AX SE")).reasons
+    assert "T1 by its repetition and echo times" in known.reasons

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from tests.conftest import WriteMat
-from tests.dicom_files import write_series
+from tests.dicom_files import affine_of, write_series
 from tests.scan.spoiled import check_spoiled
 from tumorlens.errors import TumorlensError
 from tumorlens.scan import Scan, read_scan
@@ -361,8 +361,9 @@ def test_a_picture_is_turned_as_viewers_show_it(tmp_path: Path, ending: str, ori
 
 def test_several_patients_series_of_one_uid_are_kept_apart(tmp_path: Path) -> None:
     volume = np.random.default_rng(0).integers(0, 999, (6, 20, 24), dtype=np.uint16)
-    for patient in "AB":
-        write_series(tmp_path / patient, volume, PatientID=patient, SeriesInstanceUID="1.2.3")
+    for patient, height in (("A", 0.0), ("B", 30.0)):  # one upon the other they would make one volume
+        affine = affine_of(origin=(0, 0, height))
+        write_series(tmp_path / patient, volume, affine, PatientID=patient, SeriesInstanceUID="1.2.3")
     assert len(read_scan(tmp_path).slices) == 6
 
 
