@@ -26,6 +26,8 @@ from tumorlens.errors import TumorlensError
 _SIDE = 224  # pictures are described at this size
 _CELLS, _DIRECTIONS, _LEVELS, _SCALES = 7, 8, 24, 4
 _EDGES = _CELLS * _CELLS * _DIRECTIONS
+_HALF_TURN = np.array([[1, 0], [0.5**0.5, 0.5**0.5], [0, 1], [-(0.5**0.5), 0.5**0.5]], np.float32)
+"""The first half of the directions (right, down); the others are opposite."""
 _PLACES = np.arange(_EDGES).reshape(_CELLS, _CELLS, _DIRECTIONS)
 _FEATURES = _EDGES + 2 * _LEVELS + 3 * _SCALES
 
@@ -166,21 +168,17 @@ def _halved(plane: Array) -> Array:
 
 def _edges(plane: Array) -> Array:
     """Root of the edges' strength by cell and direction, relative to all of the plane's, (392,)."""
-    x, y = np.zeros_like(plane), np.zeros_like(plane)
-    x[:, 1:-1] = plane[:, 2:] - plane[:, :-2]
-    y[1:-1] = plane[2:] - plane[:-2]
-    inverse = 1 / (x * x + y * y + np.float32(1e-12))
-    cells = np.empty((_CELLS, _CELLS, _DIRECTIONS), np.float32)
-    cell_of = np.repeat(np.eye(_CELLS, dtype=np.float32), len(plane) // _CELLS, axis=1)
-    for direction in range(_DIRECTIONS // 2):
-        angle = 2 * np.pi * direction / _DIRECTIONS
-        along = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
-        narrow = along * along * along * inverse  # the strength times the third power of the cosine
-        forward = cell_of @ np.maximum(narrow, 0) @ cell_of.T
-        cells[..., direction] = forward
-        cells[..., direction + _DIRECTIONS // 2] = forward - cell_of @ narrow @ cell_of.T
-    np.maximum(cells, 0, out=cells)  # a difference of sums may fall below by rounding
-    cells *= (_CELLS / len(plane)) ** 2
+    side = len(plane)
+    slopes = np.zeros((2, side, side), np.float32)  # to the right and downwards
+    np.subtract(plane[:, 2:], plane[:, :-2], out=slopes[0, :, 1:-1])
+    np.subtract(plane[2:], plane[:-2], out=slopes[1, 1:-1])
+    strength = slopes[0] ** 2 + slopes[1] ** 2 + np.float32(1e-12)
+    along = (_HALF_TURN @ slopes.reshape(2, -1)).reshape(-1, side, side)
+    narrow = along**2 * along / strength  # the strength times the third power of the cosine
+    cell_of = np.repeat(np.eye(_CELLS, dtype=np.float32), side // _CELLS, axis=1)
+    net, forward = (cell_of @ part @ cell_of.T for part in (narrow, np.maximum(narrow, 0)))
+    cells = np.concatenate([forward, forward - net]).transpose(1, 2, 0)
+    cells = np.maximum(cells, 0) * np.float32((_CELLS / side) ** 2)  # differences may fall below by rounding
     return np.asarray(np.sqrt(cells / (cells.sum() + np.float32(0.5))).ravel(), np.float32)
 
 

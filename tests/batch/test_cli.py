@@ -34,9 +34,13 @@ def test_some_failed_is_exit_code_one(archive: Path, tmp_path: Path, tumorlens: 
     code, out, err = tumorlens(
         "batch", str(archive), "--out", str(tmp_path / "out"), "--write", "overlay,json"
     )
-    assert (code, out, err) == (
-        *(0, "0 scans done, 0 failed, 9 inputs done before, of which 1 failed\n", ""),
+    told = "9 inputs done before, of which 1 failed (--retry-failed tries them again)"
+    assert (code, out, err) == (0, f"0 scans done, 0 failed, {told}\n", "")
+    code, out, err = tumorlens(
+        *("batch", str(archive), "--out", str(tmp_path / "out"), "--write", "json,overlay", "--retry-failed"),
     )
+    assert (code, out) == (2, "0 scans done, 1 failed, 8 inputs done before\n")
+    assert len(rows_of(tmp_path / "out")) == 9
 
 
 def test_all_failed_is_exit_code_two_and_none_is_zero(

@@ -14,6 +14,7 @@ from tests.batch.archives import leftovers, png, rows_of, study, told
 from tumorlens.analyze import Analyzer
 from tumorlens.batch import BatchOptions, Summary, run_batch
 from tumorlens.batch.archive import open_archive
+from tumorlens.batch.destination import Destination
 from tumorlens.batch.progress import Progress
 from tumorlens.batch.report import ChunkReport
 from tumorlens.batch.rows import SCHEMA
@@ -199,6 +200,53 @@ def test_a_file_that_changed_is_looked_at_again(archive: Path, tmp_path: Path) -
     assert go(archive, tmp_path / "out").scans == 1
     states = [row["status"] for row in rows_of(tmp_path / "out") if row["source"] == "b/broken.png"]
     assert sorted(states) == ["failed", "ok"]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 64])
+def test_what_failed_is_analysed_again_when_asked_and_nothing_else(
+    archive: Path, tmp_path: Path, chunk: int
+) -> None:
+    out = tmp_path / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Analyzer, "analyze", _failing)  # the study: pictures are looked at together
+        assert go(archive, out, chunk=chunk).failed == 2
+    times = {row["unit"]: row["read_seconds"] for row in rows_of(out) if row["status"] == "ok"}
+    assert go(archive, out, chunk=chunk).scans == 0
+    summary = go(archive, out, chunk=chunk, retry_failed=True)
+    assert (summary.before, summary.failed_before, summary.scans, summary.failed) == (7, 0, 2, 1)
+    rows = rows_of(out)
+    assert {row["unit"]: row["read_seconds"] for row in rows if row["unit"] in times} == times
+    go(archive, tmp_path / "whole", chunk=chunk)
+    assert told(rows) == told(rows_of(tmp_path / "whole"))
+
+
+def _failing(*_: object, **__: object) -> None:
+    raise RuntimeError("out of memory")
+
+
+def test_a_run_killed_before_it_retried_leaves_the_failed_undone(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    go(archive, out, chunk=1)
+    Destination(str(out)).forget_failed()
+    assert len(rows_of(out)) == len(os.listdir(out / "rows")) == 8  # noqa: PTH208
+    assert go(archive, out, chunk=1).scans == 1
+
+
+def test_a_study_of_which_one_scan_failed_is_analysed_again_whole(tmp_path: Path) -> None:
+    study(tmp_path / "archive" / "one")
+    (tmp_path / "archive" / "one" / "cut.dcm").write_bytes(b"cut")
+    go(tmp_path / "archive", tmp_path / "out")
+    assert [row["status"] for row in rows_of(tmp_path / "out")] == ["ok", "failed"]
+    assert go(tmp_path / "archive", tmp_path / "out", retry_failed=True).scans == 2
+    assert [row["scan"] for row in rows_of(tmp_path / "out")] == [1, 2]
+
+
+def test_a_mended_file_leaves_no_failed_row_when_asked(archive: Path, tmp_path: Path) -> None:
+    go(archive, tmp_path / "out")
+    png(archive / "b" / "broken.png")
+    go(archive, tmp_path / "out", retry_failed=True)
+    states = [row["status"] for row in rows_of(tmp_path / "out") if row["source"] == "b/broken.png"]
+    assert states == ["ok"]
 
 
 def test_results_of_other_options_are_not_mixed(archive: Path, tmp_path: Path) -> None:

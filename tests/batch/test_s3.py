@@ -1,6 +1,7 @@
 """Scans in an object store and results in one, through a real server of S3 on this machine."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ def test_a_bucket_has_the_rows_of_its_folder(s3: Any, archive: Path, tmp_path: P
     assert run_batch("s3://archive/scans/", "s3://results/run", options).before == 9, (
         "it goes on there as well"
     )
+    again = replace(options, retry_failed=True)
+    assert run_batch("s3://archive/scans/", "s3://results/run", again).scans == 1
+    assert without_keys(pq.read_table("results/run/rows", filesystem=s3).to_pylist()) == without_keys(table)
 
 
 def test_lists_and_zips_in_a_bucket_are_sources(s3: Any, archive: Path, tmp_path: Path) -> None:

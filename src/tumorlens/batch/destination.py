@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pyarrow.lib import ArrowException  # type: ignore[import-untyped]
 
 from tumorlens.batch.keys import KeySet
-from tumorlens.batch.rows import Row, keys_in, rows_in, to_parquet
+from tumorlens.batch.rows import Row, keys_in, rows_in, to_parquet, without_failed
 from tumorlens.batch.store import open_store
 from tumorlens.batch.unit import blocks
 from tumorlens.errors import TumorlensError
@@ -76,6 +76,12 @@ class Destination:
                 keys.add([key for part, _ in parts for key in part])
                 failed += sum(count for _, count in parts)
         return keys, failed
+
+    def forget_failed(self) -> None:
+        """Remove the rows of all units of which any row has no finding: they are no longer done."""
+        with ThreadPoolExecutor(_READERS) as pool:
+            for names in blocks(self.parts(), 16 * _READERS):
+                list(pool.map(self._forget_failed, names))
 
     def parts(self) -> list[str]:
         """The names of all parts."""
@@ -140,6 +146,18 @@ class Destination:
         data = self._store.read(f"{ROWS}/{name}")
         with self._whole(name):
             return ([], 0) if data is None else keys_in(data)
+
+    def _forget_failed(self, name: str) -> None:
+        path = f"{ROWS}/{name}"
+        part = self._store.read(path)
+        if part is None:
+            return
+        with self._whole(name):
+            kept = without_failed(part)
+        if kept is None:
+            self._store.remove(path)
+        elif kept is not part:
+            self._store.write(path, kept)
 
     @contextlib.contextmanager
     def _whole(self, name: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,11 +12,16 @@ from tumorlens.batch.unit import Chunk
 from tumorlens.batch.work import TOGETHER, Numbered, Rows, Worker
 from tumorlens.parallel import beside_others, processors
 
+_POLL_SECONDS = 0.02
 _AHEAD = 2  # groups of pictures a thread that wait, so that no thread does
 
 
 def analyse_locally(
-    worker: Worker, chunks: Iterable[Chunk], chunk_size: int, workers: int | None = None
+    worker: Worker,
+    chunks: Iterable[Chunk],
+    chunk_size: int,
+    workers: int | None = None,
+    wait: Callable[[float], None] = time.sleep,
 ) -> Iterator[ChunkReport]:
     """Analyse chunks on this machine; the reports come in the chunks' order.
 
@@ -28,6 +34,7 @@ def analyse_locally(
         chunks: Taken while they are worked on.
         chunk_size: Units of a chunk, at most.
         workers: Threads; None for as many as there are cores.
+        wait: Waits so many seconds, again and again until a chunk is done; what it raises ends the run.
 
     Raises:
         Exception: What the worker raised.
@@ -55,13 +62,19 @@ def analyse_locally(
             for chunk in chunks:
                 waiting.append(chunk_pool.submit(worker.analyse_chunk, chunk, groups, check))
                 if len(waiting) > at_once:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft(), wait)
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft(), wait)
         finally:
             stop.set()
             for future in waiting:
                 future.cancel()
+
+
+def _result(future: Future[ChunkReport], wait: Callable[[float], None]) -> ChunkReport:
+    while not future.done():  # at a lock, Ctrl-C would have to come as an exception at any moment
+        wait(_POLL_SECONDS)
+    return future.result()
 
 
 class StoppedError(Exception):

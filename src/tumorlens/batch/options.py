@@ -33,6 +33,7 @@ class BatchOptions:
         chunk: Units of a part, at least 1.
         engine: What does the work.
         workers: At most so many at once; None for as many as there are cores.
+        retry_failed: Whether inputs that failed before are analysed again.
         address: Of a running Ray cluster; None for one of this process's own.
     """
 
@@ -45,6 +46,7 @@ class BatchOptions:
     chunk: int = CHUNK
     engine: Engine = Engine.LOCAL
     workers: int | None = None
+    retry_failed: bool = False
     address: str | None = None
 
     def identity(self, model: str | None) -> Mapping[str, object]:

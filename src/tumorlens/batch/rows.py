@@ -109,8 +109,12 @@ def failed_row(error: str) -> Row:
 
 def to_parquet(rows: list[Row]) -> bytes:
     """Rows as a Parquet file; a column that a row doesn't have is null."""
+    return _as_parquet(pa.Table.from_pylist(rows, SCHEMA))
+
+
+def _as_parquet(table: Any) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
 
 
@@ -124,6 +128,21 @@ def keys_in(part: bytes) -> tuple[list[bytes], int]:
     table = pq.read_table(io.BytesIO(part), columns=["unit", "status"])
     failed = sum(status == FAILED for status in table.column("status").to_pylist())
     return [bytes.fromhex(text) for text in table.column("unit").to_pylist()], failed
+
+
+def without_failed(part: bytes) -> bytes | None:
+    """A part without the rows of units of which any row has no finding; the same part where there are none.
+
+    Returns:
+        None where no row is left.
+    """
+    table = pq.read_table(io.BytesIO(part))
+    units, status = (table.column(name).to_pylist() for name in ("unit", "status"))
+    failed = {unit for unit, told in zip(units, status, strict=True) if told == FAILED}
+    if not failed:
+        return part
+    kept = table.filter(pa.array([unit not in failed for unit in units], pa.bool_()))
+    return _as_parquet(kept) if len(kept) else None
 
 
 def rows_in(part: bytes) -> list[Row]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,7 +47,11 @@ class Summary:
 
 
 def run_batch(
-    source: str, out: str, options: BatchOptions | None = None, watchers: Sequence[Watcher] = ()
+    source: str,
+    out: str,
+    options: BatchOptions | None = None,
+    watchers: Sequence[Watcher] = (),
+    wait: Callable[[float], None] = time.sleep,
 ) -> Summary:
     """Analyse an archive: a row a scan in Parquet, and the files asked for.
 
@@ -58,6 +62,7 @@ def run_batch(
         out: The folder or URL that gets the results.
         options: What is asked.
         watchers: Told how far it is.
+        wait: Waits so many seconds; called between steps, often with 0. What it raises stops the run.
 
     Raises:
         TumorlensError: There is nothing to look at, or the results there depend on something else.
@@ -75,7 +80,7 @@ def run_batch(
         destination = Destination(out)
         where = source.rstrip("/") if is_url(source) else str(Path(source).resolve())
         destination.claim({"source": where, **options.identity(analyzer.name)})
-        run = _Run(where, out, options, archive, analyzer, destination, progress, watchers)
+        run = _Run(where, out, options, archive, analyzer, destination, progress, watchers, wait)
         run.go()
         destination.clean()
     return Summary(
@@ -105,17 +110,21 @@ class _Run:
     destination: Destination
     progress: Progress
     watchers: Sequence[Watcher]
+    wait: Callable[[float], None]
     failed_before: int = 0
 
     def go(self) -> None:
         count = Count(self.archive, self.options.study_depth, self.progress)
         words = "failed"
         try:
+            if self.options.retry_failed:
+                self.destination.forget_failed()
             done, self.failed_before = self.destination.done()
             with contextlib.closing(self._reports(self._chunks(done))) as reports:
                 for report in reports:
                     self.progress.add(report)
                     self._tell(report)
+                    self.wait(0)
             words = "done"
         except DestinationError as error:
             if isinstance(error.__cause__, OSError):
@@ -146,6 +155,7 @@ class _Run:
         units = self.archive.units(self.options.study_depth)
         begin = time.perf_counter()
         for chunk in chunks_of(units, self.options.chunk):
+            self.wait(0)
             known = done.has([unit.key for unit in chunk.units])
             self.progress.before += sum(known)
             self.progress.stages.add({"list": time.perf_counter() - begin})
@@ -159,7 +169,7 @@ class _Run:
         options = self.options
         if options.engine is Engine.LOCAL:
             worker = Worker(self.analyzer, self.archive, self.destination, options)
-            yield from analyse_locally(worker, chunks, options.chunk, options.workers)
+            yield from analyse_locally(worker, chunks, options.chunk, options.workers, self.wait)
             return
         from tumorlens.batch.ray_engine import analyse_on_ray
 

@@ -28,8 +28,8 @@ class Store(Protocol):
     def take(self, file: Path, path: str) -> None:
         """Make or replace a file from one in `staging`, whole or not at all."""
 
-    def remove(self, folder: str) -> None:
-        """Remove a folder, where there is one, and all in it."""
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder and all in it, where there is one."""
 
     def staging(self) -> Path | None:
         """Where files are written before `take`; None for the machine's temporary folder."""
@@ -79,9 +79,13 @@ class LocalStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         file.replace(target)
 
-    def remove(self, folder: str) -> None:
+    def remove(self, path: str) -> None:
         """See `Store`."""
-        shutil.rmtree(self._folder / folder, ignore_errors=True)
+        place = self._folder / path
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
 
     def staging(self) -> Path:
         """See `Store`: on the same disk, so that a file can be moved."""
@@ -120,10 +124,10 @@ class RemoteStore:
         """See `Store`."""
         patiently(lambda: self._system.put_file(str(file), self._at(path)), f"{self._url}/{path}")
 
-    def remove(self, folder: str) -> None:
+    def remove(self, path: str) -> None:
         """See `Store`."""
         with contextlib.suppress(FileNotFoundError):
-            patiently(lambda: self._system.rm(self._at(folder), recursive=True), f"{self._url}/{folder}")
+            patiently(lambda: self._system.rm(self._at(path), recursive=True), f"{self._url}/{path}")
 
     def staging(self) -> Path | None:
         """See `Store`."""

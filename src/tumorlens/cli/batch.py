@@ -1,14 +1,11 @@
 """``tumorlens batch``: an archive of scans, one row each."""
 
-import contextlib
-import signal
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tumorlens.cli.ending import endable
 from tumorlens.cli.options import BundlePath, LargestComponent, Uncertainty, say
 from tumorlens.errors import TumorlensError
 
@@ -61,6 +58,9 @@ def batch(
     workers: Annotated[
         int | None, typer.Option(min=1, help="At most so many at once; by default as many as cores.")
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Analyse again what failed before.")
+    ] = False,
     address: Annotated[
         str | None, typer.Option(help="Of a running Ray cluster; else one of this command's own.")
     ] = None,
@@ -98,6 +98,7 @@ def batch(
         chunk=chunk,
         engine=Engine(engine),
         workers=workers,
+        retry_failed=retry_failed,
         address=address,
     )
     _finish(_run(source, out, options, metrics_file, profile, log_json=log_json), quiet=log_json)
@@ -116,8 +117,8 @@ def _run(
     from tumorlens.batch.json_log import log
 
     try:
-        with _terminable():
-            return run_batch(source, out, options, _watchers(metrics_file, profile, log_json=log_json))
+        with endable() as wait:
+            return run_batch(source, out, options, _watchers(metrics_file, profile, log_json=log_json), wait)
     except (KeyboardInterrupt, SystemExit):
         if not log_json:
             typer.echo("tumorlens: give the same command again to go on", err=True)
@@ -141,26 +142,12 @@ def _watchers(metrics_file: Path | None, profile: Path | None, *, log_json: bool
     return watchers
 
 
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a request to end (SIGTERM) stop the run as Ctrl-C does."""
-
-    def stop(signal_number: int, frame: FrameType | None) -> None:
-        del signal_number, frame
-        raise SystemExit(128 + signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _finish(summary: "Summary", *, quiet: bool) -> None:
     """Close with a line and the exit code."""
     if not quiet:
         before = f", {summary.before:,} inputs done before" if summary.before else ""
-        before += f", of which {summary.failed_before:,} failed" if summary.failed_before else ""
+        if summary.failed_before:
+            before += f", of which {summary.failed_before:,} failed (--retry-failed tries them again)"
         say(f"{summary.scans - summary.failed:,} scans done, {summary.failed:,} failed{before}")
     if summary.failed:
         raise typer.Exit(2 if summary.failed == summary.scans else 1)

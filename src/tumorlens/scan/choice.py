@@ -91,10 +91,10 @@ def choose(stacks: Sequence[Stack], wanted: str | None, name: str) -> tuple[Stac
     """
     if wanted is not None:
         return _wanted(stacks, wanted.strip(), name), f"asked for by --series {wanted}"
+    if len(stacks) == 1:
+        return stacks[0], None
     judged = [(judge(stack), place) for place, stack in enumerate(stacks, start=1)]
     best, place = max(judged, key=lambda each: (each[0].points, len(each[0].stack.frames), each[1]))
-    if len(stacks) == 1:
-        return best.stack, None
     if best.points < 0:
         raise TumorlensError(
             f"{name}: expected an MR series with T1 contrast, got none that looks like one: "

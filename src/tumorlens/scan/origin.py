@@ -1,6 +1,5 @@
 """Where a scan came from: the source's own headers, and the way back to its own geometry."""
 
-import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +79,10 @@ Origin = DicomOrigin | NiftiOrigin
 
 def value_of(dataset: Any, keyword: str) -> Any:
     """An attribute of a DICOM header; None where it is missing or can't be understood."""
-    with contextlib.suppress(Exception):  # pydicom's converters raise whatever they do
-        return dataset.get(keyword)
-    return None
+    try:  # asked for first: pydicom's own get makes and catches an exception for what is missing
+        return dataset[keyword].value if keyword in dataset else None
+    except Exception:  # pydicom's converters raise whatever they do
+        return None
 
 
 def of_dataset(dataset: Any) -> Identity:

@@ -49,8 +49,10 @@ class _Placed:
     place: int
 
 
-def stacks_of(frames: Iterable[Frame]) -> list[Stack]:
+def stacks_of(frames: Sequence[Frame]) -> list[Stack]:
     """Frames of any number of series as stacks, series by series, in the series' order of numbers."""
+    if len(frames) == 1:
+        return [Stack(tuple(frames))]
     series: dict[Any, list[Frame]] = {}
     for frame in frames:
         series.setdefault(_series_key(frame), []).append(frame)

@@ -56,7 +56,7 @@ class Stack:
         several = found if isinstance(found, list | tuple | MultiValue) else () if found is None else (found,)
         return tuple(str(value).strip().upper() for value in several)
 
-    @property
+    @cached_property
     def component(self) -> str:
         """What of the signal its images show where that isn't its strength, such as ``phase``; else empty."""
         said = (*self.values("ImageType")[2:], *self.values("FrameType")[2:])
@@ -73,12 +73,12 @@ class Stack:
         """SeriesNumber."""
         return self.text("SeriesNumber")
 
-    @property
+    @cached_property
     def modality(self) -> str:
         """As in the header: MR, CT, ..."""
         return self.text("Modality")
 
-    @property
+    @cached_property
     def description(self) -> str:
         """SeriesDescription, or the protocol's name."""
         return self.text("SeriesDescription") or self.text("ProtocolName")
