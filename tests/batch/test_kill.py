@@ -61,25 +61,35 @@ def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize(("request_", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("request_", "code", "engine", "count"),
+    [
+        (signal.SIGINT, 130, "local", 400),
+        (signal.SIGTERM, 143, "local", 400),
+        (signal.SIGTERM, 143, "ray", 3000),
+    ],
+)
 def test_a_request_to_end_stops_and_says_how_to_go_on(
-    request_: signal.Signals, code: int, tmp_path: Path
+    request_: signal.Signals, code: int, engine: str, count: int, tmp_path: Path
 ) -> None:
-    archive = many(tmp_path / "archive", 400, [png(tmp_path / "one.png")])
+    if engine == "ray":
+        pytest.importorskip("ray")
+    archive = many(tmp_path / "archive", count, [png(tmp_path / "one.png")])
     process = subprocess.Popen(
-        command(archive, tmp_path / "out"),
+        [*command(archive, tmp_path / "out"), "--engine", engine],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=_hear_ctrl_c,
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not list((tmp_path / "out").glob("rows/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(request_)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "give the same command again to go on" in err
     assert "Traceback" not in err
-    assert 0 < len(rows_of(tmp_path / "out")) < 400
+    assert "received at" not in err, "Ray's own words, with a stack's addresses"
+    assert 0 < len(rows_of(tmp_path / "out")) < count
     assert not os.listdir(tmp_path / "out" / ".staging")  # noqa: PTH208

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,7 +123,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
         if address is None:
             known = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
-            with _silent():
+            with _silent(), _kept_handlers():
                 ray.init(**known, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
@@ -137,6 +139,19 @@ def _cluster(address: str | None) -> Iterator[Any]:
     finally:
         if mine:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _kept_handlers() -> Iterator[None]:
+    """A request to end is answered as before: Ray's core has an answer of its own, with a trace of its stack."""
+    if threading.current_thread() is not threading.main_thread():  # no other may answer, or say who does
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
