@@ -143,7 +143,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _kept_handlers() -> Iterator[None]:
-    """A request to end is answered as before: Ray's core has an answer of its own, with a trace of its stack."""
+    """A request to end is answered as before: Ray's core would print a trace of its stack."""
     if threading.current_thread() is not threading.main_thread():  # no other may answer, or say who does
         yield
         return
