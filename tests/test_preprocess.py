@@ -51,8 +51,27 @@ def test_any_finite_slice_fills_the_unit_range(data: st.DataObject) -> None:
     assert scaled.max() == (0 if (image.astype(np.float64) == np.float64(image.flat[0])).all() else 1)
 
 
+@given(st.data())
+def test_any_finite_slice_is_prepared_within_0_and_1(data: st.DataObject) -> None:
+    dtype = np.dtype(data.draw(TYPES))
+    finite = {"allow_nan": False, "allow_infinity": False} if dtype.kind == "f" else {}
+    image = data.draw(hnp.arrays(dtype, data.draw(SHAPES), elements=hnp.from_dtype(dtype, **finite)))
+    prepared = prepare_image(image, 16)
+    assert (prepared.dtype, prepared.shape, prepared.flags.c_contiguous) == (np.float32, (16, 16), True)
+    assert np.isfinite(prepared).all()
+    assert prepared.min() >= 0
+    assert prepared.max() <= 1
+
+
+@pytest.mark.parametrize("offset", [0, 60_000, -1_000_000, 2**40])
+def test_a_large_offset_costs_no_gray_levels(offset: int) -> None:
+    image = np.random.default_rng(0).integers(0, 500, (300, 200))
+    assert np.abs(prepare_image(image + offset, SIZE) - prepare_image(image, SIZE)).max() < 1e-6
+
+
 def test_a_constant_slice_becomes_zeros() -> None:
     assert not to_unit_range(np.full((3, 4), 700, np.int16)).any()
+    assert not prepare_image(np.full((3, 4), 700, np.int16), SIZE).any()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

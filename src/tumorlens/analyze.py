@@ -110,18 +110,15 @@ class Analyzer:
             for size in sorted(self._ensemble.sizes)
         }
         opinions = _one_by_one(self._ensemble(inputs), len(slices))
-        smallest, familiarity = inputs[min(inputs)], self._ensemble.familiarity
+        strange: Sequence[float | None] = [None] * len(slices)
+        familiarity = self._ensemble.familiarity
+        if familiarity is not None and not any(scan.is_volume for scan, _ in slices):
+            strange = familiarity(inputs[min(inputs)][:, 0]).tolist()
         return [
             outlined(
-                opinion,
-                each.shape,
-                self._ensemble.judgement,
-                in_stack=scan.is_volume,
-                strangeness=None
-                if scan.is_volume or familiarity is None
-                else _strangeness(familiarity, prepared),
+                opinion, each.shape, self._ensemble.judgement, in_stack=scan.is_volume, strangeness=known
             )
-            for opinion, each, (prepared,), (scan, _) in zip(opinions, pixels, smallest, slices, strict=True)
+            for opinion, each, known, (scan, _) in zip(opinions, pixels, strange, slices, strict=True)
         ]
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tumorlens.errors import TumorlensError
+from tumorlens.resample import resized
 
 _SIDE = 224  # pictures are described at this size
 _CELLS, _DIRECTIONS, _LEVELS, _SCALES = 7, 8, 24, 4
@@ -228,8 +229,7 @@ def _variant(picture: Array, random: np.random.Generator) -> Array:
 
 
 def _resized(picture: Array) -> Array:
-    image = Image.fromarray(picture.astype(np.float32, copy=False))
-    return np.asarray(image.resize((_SIDE, _SIDE), _SMOOTH))
+    return np.asarray(resized(picture, _SIDE), np.float32)
 
 
 def _principal_axes(familiar: Array) -> Array:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tumorlens.resample import resized
+
 Shape = tuple[int, int]
 T = TypeVar("T", bound=np.generic)
 
@@ -29,20 +31,25 @@ def to_unit_range(image: NDArray[np.generic]) -> NDArray[np.float32]:
     Raises:
         ValueError: ``image`` isn't two-dimensional, is empty, or holds NaN or infinity.
     """
+    unit, span = _from_zero(image)
+    unit /= span
+    return unit.astype(np.float32, copy=False)
+
+
+def _from_zero(image: NDArray[np.generic]) -> tuple[NDArray[np.floating], np.floating]:
+    """A slice less its smallest value, and its largest value then; 1 where the slice is constant."""
     if image.ndim != 2 or image.size == 0:
         raise ValueError(f"expected one slice (rows, columns), got shape {image.shape}")
     kind = np.dtype(np.float32 if np.can_cast(image.dtype, np.float32) else np.float64)
-    low, high = np.array([image.min(), image.max()]).astype(kind)
-    if not (np.isfinite(low) and np.isfinite(high)):
+    ends: NDArray[np.floating] = np.array([image.min(), image.max()]).astype(kind)
+    if not np.isfinite(ends).all():
         raise ValueError("expected finite pixel values, got NaN or infinity")
-    if high == low:
-        return np.zeros(image.shape, dtype=np.float32)
-    unit: NDArray[np.floating] = image.astype(kind)  # the one copy: fresh memory costs more than arithmetic
-    scale = max(abs(low), abs(high))  # divided by first, so that no difference overflows
-    unit /= scale
-    unit -= low / scale
-    unit /= high / scale - low / scale
-    return unit.astype(np.float32, copy=False)
+    values: NDArray[np.floating] = image.astype(kind)  # the one copy: fresh memory costs more than arithmetic
+    if float(ends[1]) - float(ends[0]) > np.finfo(values.dtype).max / 4:  # sums are to stay below, too
+        values /= 4
+        ends /= 4
+    values -= ends[0]
+    return values, ends[1] - ends[0] or values.dtype.type(1)
 
 
 def prepare_image(image: NDArray[np.generic], size: int) -> NDArray[np.float32]:
@@ -55,9 +62,10 @@ def prepare_image(image: NDArray[np.generic], size: int) -> NDArray[np.float32]:
     Returns:
         (size, size) in [0, 1].
     """
-    square = _pad_to_square(to_unit_range(image))
-    resized = Image.fromarray(square).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized, dtype=np.float32)
+    values, span = _from_zero(image)
+    small = resized(_pad_to_square(values), size)
+    small /= span
+    return small.clip(0, 1).astype(np.float32, order="C", copy=False)
 
 
 def prepare_mask(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
