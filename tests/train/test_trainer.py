@@ -318,3 +318,20 @@ def test_a_joint_run_is_measured_for_both_tasks_and_for_trust(tiny: TumorDataset
     assert not any(path.startswith("trust") for path in figures)
     trust = evaluations["trust"].slices[["pointing", "energy", "strangeness", "inside_probability"]]
     assert trust.notna().all(axis=None)
+
+
+def test_a_run_that_is_being_trained_is_left_alone(tiny: TumorDataset, tmp_path: Path) -> None:
+    """Somebody gives the same command again, with --resume, in another window."""
+    refused: list[str] = []
+
+    def again(line: str) -> None:
+        if line.startswith("epoch 1"):
+            before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+            with pytest.raises(TumorlensError, match="another one writes here") as told:
+                train(tiny_recipe(), tiny, tmp_path / "run", resume=True, report=silent)
+            refused.append(str(told.value))
+            assert all(path.read_bytes() == held for path, held in before.items())
+
+    assert train(tiny_recipe(), tiny, tmp_path / "run", report=again).is_finished
+    assert refused
+    assert train(tiny_recipe(), tiny, tmp_path / "run", resume=True, report=silent).is_finished

@@ -13,7 +13,6 @@ from tumorlens.batch.archive import Archive, open_archive
 from tumorlens.batch.destination import Destination
 from tumorlens.batch.keys import KeySet
 from tumorlens.batch.local_engine import analyse_locally
-from tumorlens.batch.lock import alone_in
 from tumorlens.batch.options import BatchOptions, Engine
 from tumorlens.batch.progress import Count, Progress, Watcher
 from tumorlens.batch.remote import is_url
@@ -22,6 +21,7 @@ from tumorlens.batch.rows import load_libraries
 from tumorlens.batch.unit import Chunk, chunks_of
 from tumorlens.batch.work import DestinationError, Worker
 from tumorlens.errors import TumorlensError
+from tumorlens.lock import alone_in
 from tumorlens.parallel import beside_others
 
 

@@ -1,5 +1,6 @@
 """`train`: a recipe, a dataset and a folder in, a finished run out."""
 
+import contextlib
 import logging
 import signal
 import sys
@@ -19,6 +20,7 @@ from torch import nn
 from tumorlens.atomic import HALF_WRITTEN
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
+from tumorlens.lock import alone_in
 from tumorlens.model.weights import EncoderWeights, resolve_weights
 from tumorlens.train.build import build_network
 from tumorlens.train.callbacks import AtomicCheckpoints, EpochLog, PatienceInLastPhase, ProgressBar, Report
@@ -62,14 +64,15 @@ def train(
         many ranks and threads).
 
     Raises:
-        TumorlensError: The folder holds another run, the weights can't be reached or the split can't be made.
+        TumorlensError: The folder holds another run, or one that is being trained; the weights can't be
+            reached, or the split can't be made.
         OSError: The disk is full or can't be written.
     """
     _quiet()
     if not ranks.leads:
         report = _silent
-    with ranks.in_contact():
-        run, weights = _begin(recipe, dataset, folder, split, resume, ranks, at_once)
+    with contextlib.ExitStack() as claimed, ranks.in_contact():
+        run, weights = _begin(recipe, dataset, folder, split, resume, ranks, at_once, claimed)
         if run.is_finished:
             report(f"{folder}: already trained to its end")
             return run
@@ -101,13 +104,19 @@ def _begin(
     resume: bool,
     ranks: Ranks,
     at_once: int | None,
+    claimed: contextlib.ExitStack,
 ) -> tuple[Run, EncoderWeights | None]:
     """The run, opened by the rank that leads; it alone has the weights, which the others get from it."""
     weights = None
 
     def opened() -> Run:
         nonlocal weights
+        is_run = (folder / "run.json").is_file()
+        if is_run:
+            claimed.enter_context(alone_in(folder))
         run, weights = _open_run(recipe, dataset, folder, split, resume)
+        if not is_run:
+            claimed.enter_context(alone_in(folder))
         if not run.is_finished:
             run.train_on(ranks.world, ranks.nodes, at_once)
         return run

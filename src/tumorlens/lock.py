@@ -1,16 +1,20 @@
-"""One run at a time for a destination on this machine; a kill ends the claim, too."""
+"""One run at a time in a folder on this machine; a kill ends the claim, too."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from tumorlens.errors import TumorlensError
 
+_TAKEN = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+"""What a lock that another process has comes to; anything else, that the disk knows no locks."""
+
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Claim a folder, made if missing.
+    """Claim a folder, made if missing; on a disk without locks, such as some of a network, nobody watches.
 
     Raises:
         TumorlensError: Another run has it.
@@ -20,9 +24,11 @@ def alone_in(folder: Path) -> Iterator[None]:
         try:
             _lock(file.fileno())
         except OSError as error:
-            raise TumorlensError(
-                f"{folder}: expected one run at a time, but another one writes here; wait for it or stop it"
-            ) from error
+            if error.errno in _TAKEN:
+                raise TumorlensError(
+                    f"{folder}: expected one run at a time, but another one writes here; wait for it or "
+                    "stop it"
+                ) from error
         yield
 
 
