@@ -1,6 +1,7 @@
-"""Threads that need a library at the same moment, for the first time."""
+"""Threads that need a library at the same moment, for the first time; and those that nobody needs."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tumorlens
+from tumorlens.parallel import processors
 
 SOURCE = Path(tumorlens.__file__).parent
 LATE = ("highdicom", "nibabel", "pydicom")
@@ -85,3 +87,37 @@ def test_a_thread_may_read_while_another_loads_the_library(library: str, module:
         [sys.executable, "-c", RACE, library, module], capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 0, ended.stderr
+
+
+_WOKEN = """
+import os, pathlib, sys, time
+import numpy
+own = [each for each in pathlib.Path("/proc/self/task").iterdir() if each.name != str(os.getpid())]
+def spent():
+    return sum(int((each / "stat").read_text().rpartition(")")[2].split()[11]) for each in own)
+from tumorlens import Analyzer, read_scan
+from tumorlens.parallel import in_order
+analyzer = Analyzer()
+scans = [read_scan(path) for path in sys.argv[1:]]
+time.sleep(0.5)  # after their own beginning
+before = spent()
+for group in (scans, scans[:1], [scan for scan in scans for _ in range(4)]):
+    list(in_order(analyzer.analyze, group))
+    analyzer.analyze_batch(group)
+print(spent() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux")
+@pytest.mark.skipif(processors() == 1, reason="needs two cores")
+def test_numpy_begins_no_threads_beside_ours(slice_paths: list[Path]) -> None:
+    """Those of OpenBLAS wait for more work by spinning, which takes the cores from the networks."""
+    alone = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", _WOKEN, *map(str, slice_paths[:6])],
+        env=alone,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) <= 1, "hundredths of a second"

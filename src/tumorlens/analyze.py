@@ -110,20 +110,26 @@ class Analyzer:
             for size in sorted(self._ensemble.sizes)
         }
         opinions = _one_by_one(self._ensemble(inputs), len(slices))
-        strange: Sequence[float | None] = [None] * len(slices)
-        familiarity = self._ensemble.familiarity
-        if familiarity is not None and not any(scan.is_volume for scan, _ in slices):
-            strange = familiarity(inputs[min(inputs)][:, 0]).tolist()
+        smallest, familiarity = inputs[min(inputs)], self._ensemble.familiarity
         return [
             outlined(
-                opinion, each.shape, self._ensemble.judgement, in_stack=scan.is_volume, strangeness=known
+                opinion,
+                each.shape,
+                self._ensemble.judgement,
+                in_stack=scan.is_volume,
+                strangeness=None
+                if scan.is_volume or familiarity is None
+                else _strangeness(familiarity, prepared),
             )
-            for opinion, each, known, (scan, _) in zip(opinions, pixels, strange, slices, strict=True)
+            for opinion, each, (prepared,), (scan, _) in zip(opinions, pixels, smallest, slices, strict=True)
         ]
 
 
 def _strangeness(familiarity: Familiarity, prepared: NDArray[np.float32]) -> float:
-    """How unlike the slices trained on a prepared slice looks."""
+    """How unlike the slices trained on a prepared slice looks.
+
+    One slice at a time: products of larger matrices would take all cores, which others are at work on.
+    """
     return float(familiarity(prepared[None])[0])
 
 
