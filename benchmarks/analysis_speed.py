@@ -243,7 +243,8 @@ def in_use(rates: dict[str, float], again: float, mirrored: float) -> str:
     return (
         f"With {again:.1%} of the slices looked at again, {mirrored:.1%} also mirrored, tumorlens analyses "
         f"{1 / seconds:.1f} slices a second: {1 / seconds / best:.1f} times the pair at its faster, "
-        f"{1 / seconds / rates[BATCHES]:.1f} times the pair in batches of 16."
+        f"{1 / seconds / rates[BATCHES]:.1f} times the pair in batches of 16, "
+        f"{1 / seconds / rates[SINGLY]:.1f} times the pair one by one."
     )
 
 

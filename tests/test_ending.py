@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -50,12 +52,45 @@ def test_a_step_is_finished_first(
     assert "Ctrl-C again ends at once" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("number", "kind"), REQUESTS)
-def test_a_second_request_ends_at_once(number: signal.Signals, kind: type[BaseException]) -> None:
-    with endable():
-        ask(signal.SIGINT)
-        with pytest.raises(kind):
-            ask(number)
+STUCK = """
+import os, signal, sys, threading, time
+from tumorlens.cli.ending import endable
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+second, where = int(sys.argv[1]), sys.argv[2]
+
+def ask(number):
+    os.kill(os.getpid(), number)
+
+with endable(quiet="quiet" in sys.argv) as wait:
+    threading.Timer(0.2, ask, [signal.SIGINT]).start()
+    threading.Timer(0.6, ask, [second]).start()
+    try:
+        if where == "waiting":
+            wait(60)
+    finally:  # as where threads are waited for that are at work
+        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire()
+"""
+
+
+@pytest.mark.parametrize("where", ["waiting", "at work"])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_request_ends_at_once_whatever_hangs(second: signal.Signals, where: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK, str(int(second)), where], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 128 + second
+    told = [] if where == "waiting" else ["will end once this step is done; Ctrl-C again ends at once"]
+    told.append("ended at once; what was finished is whole")
+    assert done.stderr.splitlines() == [f"tumorlens: {line}" for line in told]
+
+
+def test_nothing_is_said_where_a_log_is_for_programs() -> None:
+    words = [sys.executable, "-c", STUCK, str(int(signal.SIGINT)), "at work", "quiet"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

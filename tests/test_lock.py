@@ -1,6 +1,8 @@
 """A folder has one run at a time, as far as its disk can tell."""
 
 import errno
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +46,34 @@ def test_a_disk_without_locks_is_no_reason_to_refuse(tmp_path: Path, monkeypatch
     monkeypatch.setattr(lock, "_lock", unknown)
     with alone_in(tmp_path / "run"):
         assert (tmp_path / "run").is_dir()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no such children")
+def test_a_child_that_lives_on_holds_nothing(tmp_path: Path) -> None:
+    """As a worker that loads slices does for some seconds after its training was killed."""
+    begun, tell = os.pipe()
+    child = 0
+    try:
+        with alone_in(tmp_path):
+            child = os.fork()
+            if child == 0:
+                os.write(tell, b".")
+                signal.pause()
+            os.read(begun, 1)
+            (held,) = lock._held
+            held.close()  # as a kill does; nothing is unlocked
+            with alone_in(tmp_path):
+                pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EAGAIN, errno.EACCES])
+def test_any_other_failure_is_a_reason(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: int) -> None:
+        raise OSError(number, "failed")
+
+    monkeypatch.setattr(lock, "_lock", failing)
+    with pytest.raises(TumorlensError, match="one run at a time"), alone_in(tmp_path):
+        pass

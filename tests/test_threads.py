@@ -104,7 +104,12 @@ before = spent()
 for group in (scans, scans[:1], [scan for scan in scans for _ in range(4)]):
     list(in_order(analyzer.analyze, group))
     analyzer.analyze_batch(group)
-print(spent() - before)
+used = spent() - before
+large = numpy.ones((1000, 1000), numpy.float32)
+before = spent()
+for _ in range(20):
+    large @ large
+print(used, spent() - before)
 """
 
 
@@ -120,4 +125,7 @@ def test_numpy_begins_no_threads_beside_ours(slice_paths: list[Path]) -> None:
         text=True,
         check=True,
     )
-    assert int(done.stdout) <= 1, "hundredths of a second"
+    used, by_a_large_product = map(int, done.stdout.split())  # hundredths of a second
+    if not by_a_large_product:
+        pytest.skip("this numpy has no threads of its own, or none that can be told")
+    assert used <= 1

@@ -38,7 +38,6 @@ _AXES = 80  # principal axes kept
 _CENTERS = (1400, 600)  # of Gaussians, on familiar and on strange pictures
 _WIDTH = 0.5  # of a Gaussian, in distances to the sixth nearest center
 _RIDGE = 1e-3
-_AT_ONCE = 512  # Gaussians
 _SMOOTH, _AFFINE = Image.Resampling.BILINEAR, Image.Transform.AFFINE
 
 Array = NDArray[np.float32]
@@ -106,8 +105,7 @@ class Familiarity:
 
     def _strangeness(self, features: Array) -> NDArray[np.float64]:
         points = (features - self.mean) @ self.axes
-        across = np.concatenate([points @ part for part in self._across], axis=1)
-        squares: Array = (points**2).sum(axis=1)[:, None] + self._squares - 2 * across
+        squares: Array = (points**2).sum(axis=1)[:, None] + self._squares - 2 * points @ self._across
         near = np.exp(np.maximum(squares, 0) / -2)
         return np.maximum(1 - (near @ self.weights).astype(np.float64), 0)
 
@@ -116,14 +114,9 @@ class Familiarity:
         return np.asarray((self.centers**2).sum(axis=1))
 
     @cached_property
-    def _across(self) -> list[Array]:
-        """The centers, some at a time, transposed in memory as well: a product takes a fifth of the time.
-
-        And for a picture it is too small for OpenBLAS to begin threads, which then wait for more by spinning:
-        beside others' work that halved all of it.
-        """
-        parts = np.array_split(self.centers.T, -(-len(self.centers) // _AT_ONCE), axis=1)
-        return [np.ascontiguousarray(part) for part in parts]
+    def _across(self) -> Array:
+        """The centers, transposed in memory as well: a product with them takes a fifth of the time."""
+        return np.ascontiguousarray(self.centers.T)
 
     def arrays(self) -> dict[str, Array]:
         """What `from_arrays` needs, to be stored."""

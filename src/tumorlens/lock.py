@@ -2,14 +2,18 @@
 
 import contextlib
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from tumorlens.errors import TumorlensError
 
-_TAKEN = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
-"""What a lock that another process has comes to; anything else, that the disk knows no locks."""
+LOCK = ".lock"
+"""The file in a claimed folder."""
+_WITHOUT_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+_held: set[IO[bytes]] = set()
 
 
 @contextlib.contextmanager
@@ -20,16 +24,30 @@ def alone_in(folder: Path) -> Iterator[None]:
         TumorlensError: Another run has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+b") as file:
+    with (folder / LOCK).open("a+b") as file:
         try:
             _lock(file.fileno())
         except OSError as error:
-            if error.errno in _TAKEN:
+            if error.errno not in _WITHOUT_LOCKS:
                 raise TumorlensError(
                     f"{folder}: expected one run at a time, but another one writes here; wait for it or "
                     "stop it"
                 ) from error
-        yield
+        _held.add(file)
+        try:
+            yield
+        finally:
+            _held.discard(file)
+            with contextlib.suppress(OSError, ValueError):  # closed already in a child, see `_leave`
+                _unlock(file.fileno())
+
+
+def _leave() -> None:
+    """In a child: a worker that outlives its parent a little must not hold on to what that had."""
+    for file in _held:
+        with contextlib.suppress(OSError):
+            file.close()
+    _held.clear()
 
 
 if sys.platform == "win32":
@@ -38,8 +56,16 @@ if sys.platform == "win32":
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
+    def _unlock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
+    os.register_at_fork(after_in_child=_leave)
+
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -227,9 +227,24 @@ def _failing(*_: object, **__: object) -> None:
 def test_a_run_killed_before_it_retried_leaves_the_failed_undone(archive: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     go(archive, out, chunk=1)
-    Destination(str(out)).forget_failed()
+    destination = Destination(str(out))
+    done = destination.done(with_parts=True)
+    destination.forget(list(done.parts), done)
     assert len(rows_of(out)) == len(os.listdir(out / "rows")) == 8  # noqa: PTH208
     assert go(archive, out, chunk=1).scans == 1
+
+
+def test_no_row_is_lost_of_what_is_not_there_to_be_tried_again(archive: Path, tmp_path: Path) -> None:
+    """As where the archive's disk isn't mounted."""
+    out = tmp_path / "out"
+    (archive / "Muster Erika" / "cut.dcm").write_bytes(b"cut")
+    go(archive, out)
+    before = told(rows_of(out))
+    archive.rename(tmp_path / "elsewhere")
+    archive.mkdir()
+    with pytest.raises(TumorlensError, match="found none"):
+        go(archive, out, retry_failed=True)
+    assert told(rows_of(out)) == before
 
 
 def test_a_study_of_which_one_scan_failed_is_analysed_again_whole(tmp_path: Path) -> None:
@@ -241,12 +256,12 @@ def test_a_study_of_which_one_scan_failed_is_analysed_again_whole(tmp_path: Path
     assert [row["scan"] for row in rows_of(tmp_path / "out")] == [1, 2]
 
 
-def test_a_mended_file_leaves_no_failed_row_when_asked(archive: Path, tmp_path: Path) -> None:
+def test_a_mended_file_is_not_told_as_failed(archive: Path, tmp_path: Path) -> None:
     go(archive, tmp_path / "out")
     png(archive / "b" / "broken.png")
-    go(archive, tmp_path / "out", retry_failed=True)
-    states = [row["status"] for row in rows_of(tmp_path / "out") if row["source"] == "b/broken.png"]
-    assert states == ["ok"]
+    go(archive, tmp_path / "out")
+    assert (again := go(archive, tmp_path / "out")).failed_before == 0
+    assert again.before == 9
 
 
 def test_results_of_other_options_are_not_mixed(archive: Path, tmp_path: Path) -> None:

@@ -320,18 +320,57 @@ def test_a_joint_run_is_measured_for_both_tasks_and_for_trust(tiny: TumorDataset
     assert trust.notna().all(axis=None)
 
 
-def test_a_run_that_is_being_trained_is_left_alone(tiny: TumorDataset, tmp_path: Path) -> None:
+def files_of(run: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_that_is_being_trained_is_left_alone(tiny: TumorDataset, tmp_path: Path, resume: bool) -> None:
     """Somebody gives the same command again, with --resume, in another window."""
     refused: list[str] = []
 
     def again(line: str) -> None:
         if line.startswith("epoch 1"):
-            before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+            before = files_of(tmp_path / "run")
             with pytest.raises(TumorlensError, match="another one writes here") as told:
-                train(tiny_recipe(), tiny, tmp_path / "run", resume=True, report=silent)
+                train(tiny_recipe(), tiny, tmp_path / "run", resume=resume, report=silent)
             refused.append(str(told.value))
-            assert all(path.read_bytes() == held for path, held in before.items())
+            assert files_of(tmp_path / "run") == before
 
     assert train(tiny_recipe(), tiny, tmp_path / "run", report=again).is_finished
     assert refused
     assert train(tiny_recipe(), tiny, tmp_path / "run", resume=True, report=silent).is_finished
+
+
+def test_two_that_begin_a_run_at_once_do_not_mix(
+    tiny: TumorDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins while the first still tries its network out, which may take as long as a download."""
+    refused: list[str] = []
+
+    def also(*told: object) -> None:
+        if not refused:
+            refused.append("")
+            with pytest.raises(TumorlensError, match="another one writes here"):
+                train(tiny_recipe("training.seed=2"), tiny, tmp_path / "run", report=silent)
+
+    monkeypatch.setattr("tumorlens.train.trainer._try_out", also)
+    run = train(tiny_recipe("training.seed=1"), tiny, tmp_path / "run", report=silent)
+    assert refused
+    assert Run(run.folder).recipe.training.seed == 1
+
+
+def test_a_finished_run_that_may_not_be_written_is_still_finished(tiny: TumorDataset, tmp_path: Path) -> None:
+    run = train(tiny_recipe(), tiny, tmp_path / "run", report=silent)
+    (run.folder / ".lock").unlink()
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
+    said: list[str] = []
+    train(tiny_recipe(), tiny, run.folder, resume=True, report=said.append)
+    assert said == [f"{run.folder}: already trained to its end"]
+    assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
+
+
+def test_what_cannot_be_trained_leaves_no_folder_behind(tiny: TumorDataset, tmp_path: Path) -> None:
+    with pytest.raises(TumorlensError):
+        train(tiny_recipe("model.weights=nowhere.safetensors"), tiny, tmp_path / "run", report=silent)
+    assert not (tmp_path / "run").exists()

@@ -5,15 +5,16 @@ import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pyarrow.lib import ArrowException  # type: ignore[import-untyped]
 
 from tumorlens.batch.keys import KeySet
-from tumorlens.batch.rows import Row, keys_in, rows_in, to_parquet, without_failed
+from tumorlens.batch.rows import Row, keys_in, rows_in, to_parquet, without_units
 from tumorlens.batch.store import open_store
 from tumorlens.batch.unit import blocks
 from tumorlens.errors import TumorlensError
@@ -31,6 +32,21 @@ class PlanPlace(NamedTuple):
     path: str
     begin: int
     end: int
+
+
+@dataclass
+class Done:
+    """What has rows.
+
+    Attributes:
+        keys: Of all units.
+        failed: Of those of which a scan has no finding.
+        parts: Where the rows of these are, if that was asked.
+    """
+
+    keys: KeySet = field(default_factory=KeySet)
+    failed: KeySet = field(default_factory=KeySet)
+    parts: dict[bytes, str] = field(default_factory=dict)
 
 
 class Destination:
@@ -67,21 +83,32 @@ class Destination:
         for leftover in (_PLAN, _STAGING):
             self._store.remove(leftover)
 
-    def done(self) -> tuple[KeySet, int]:
-        """The keys of all units that have rows, and how many of the rows have no finding."""
-        keys, failed = KeySet(), 0
+    def done(self, *, with_parts: bool = False) -> Done:
+        """What has rows; and in which parts those are that failed, which takes some 150 bytes for each."""
+        done = Done()
         with ThreadPoolExecutor(_READERS) as pool:
             for names in blocks(self.parts(), 16 * _READERS):
-                parts = list(pool.map(self._keys, names))
-                keys.add([key for part, _ in parts for key in part])
-                failed += sum(count for _, count in parts)
-        return keys, failed
+                for name, (keys, failed) in zip(names, pool.map(self._keys, names), strict=True):
+                    done.keys.add(keys)
+                    done.failed.add(failed)
+                    if with_parts:
+                        done.parts |= dict.fromkeys(failed, name)
+        return done
 
-    def forget_failed(self) -> None:
-        """Remove the rows of all units of which any row has no finding: they are no longer done."""
-        with ThreadPoolExecutor(_READERS) as pool:
-            for names in blocks(self.parts(), 16 * _READERS):
-                list(pool.map(self._forget_failed, names))
+    def forget(self, keys: Collection[bytes], done: Done) -> None:
+        """Remove the rows of units that failed, of which ``done`` has the parts: they are no longer done."""
+        parts: dict[str, list[bytes]] = {}
+        for key in keys:
+            parts.setdefault(done.parts[key], []).append(key)
+        for name, units in parts.items():
+            path = f"{ROWS}/{name}"
+            part = self._store.read(path)
+            with self._whole(name):
+                kept = None if part is None else without_units(part, units)
+            if kept is None:
+                self._store.remove(path)
+            else:
+                self._store.write(path, kept)
 
     def parts(self) -> list[str]:
         """The names of all parts."""
@@ -142,22 +169,10 @@ class Destination:
             shutil.rmtree(staging, ignore_errors=True)
         return paths
 
-    def _keys(self, name: str) -> tuple[list[bytes], int]:
+    def _keys(self, name: str) -> tuple[list[bytes], list[bytes]]:
         data = self._store.read(f"{ROWS}/{name}")
         with self._whole(name):
-            return ([], 0) if data is None else keys_in(data)
-
-    def _forget_failed(self, name: str) -> None:
-        path = f"{ROWS}/{name}"
-        part = self._store.read(path)
-        if part is None:
-            return
-        with self._whole(name):
-            kept = without_failed(part)
-        if kept is None:
-            self._store.remove(path)
-        elif kept is not part:
-            self._store.write(path, kept)
+            return ([], []) if data is None else keys_in(data)
 
     @contextlib.contextmanager
     def _whole(self, name: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -123,25 +124,19 @@ def load_libraries() -> None:
     to_parquet([])
 
 
-def keys_in(part: bytes) -> tuple[list[bytes], int]:
-    """The keys of the units of a part, and how many of its rows have no finding."""
+def keys_in(part: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The keys of the units of a part, a row each, and of those of which a scan has no finding."""
     table = pq.read_table(io.BytesIO(part), columns=["unit", "status"])
-    failed = sum(status == FAILED for status in table.column("status").to_pylist())
-    return [bytes.fromhex(text) for text in table.column("unit").to_pylist()], failed
-
-
-def without_failed(part: bytes) -> bytes | None:
-    """A part without the rows of units of which any row has no finding; the same part where there are none.
-
-    Returns:
-        None where no row is left.
-    """
-    table = pq.read_table(io.BytesIO(part))
     units, status = (table.column(name).to_pylist() for name in ("unit", "status"))
     failed = {unit for unit, told in zip(units, status, strict=True) if told == FAILED}
-    if not failed:
-        return part
-    kept = table.filter(pa.array([unit not in failed for unit in units], pa.bool_()))
+    return [bytes.fromhex(unit) for unit in units], [bytes.fromhex(unit) for unit in failed]
+
+
+def without_units(part: bytes, keys: Collection[bytes]) -> bytes | None:
+    """A part without the rows of some units; None where no row is left."""
+    table = pq.read_table(io.BytesIO(part))
+    gone = {key.hex() for key in keys}
+    kept = table.filter(pa.array([unit not in gone for unit in table.column("unit").to_pylist()], pa.bool_()))
     return _as_parquet(kept) if len(kept) else None
 
 

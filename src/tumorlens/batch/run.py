@@ -10,8 +10,7 @@ from urllib.request import url2pathname
 
 from tumorlens.analyze import Analyzer
 from tumorlens.batch.archive import Archive, open_archive
-from tumorlens.batch.destination import Destination
-from tumorlens.batch.keys import KeySet
+from tumorlens.batch.destination import Destination, Done
 from tumorlens.batch.local_engine import analyse_locally
 from tumorlens.batch.options import BatchOptions, Engine
 from tumorlens.batch.progress import Count, Progress, Watcher
@@ -31,7 +30,7 @@ class Summary:
 
     Attributes:
         before: Inputs that had been done before.
-        failed_before: Rows without a finding that there were already.
+        failed_before: Of these, those of which a scan has no finding.
         units: Inputs done now.
         scans: Rows written.
         failed: Of these, without a finding.
@@ -117,9 +116,7 @@ class _Run:
         count = Count(self.archive, self.options.study_depth, self.progress)
         words = "failed"
         try:
-            if self.options.retry_failed:
-                self.destination.forget_failed()
-            done, self.failed_before = self.destination.done()
+            done = self.destination.done(with_parts=self.options.retry_failed)
             with contextlib.closing(self._reports(self._chunks(done))) as reports:
                 for report in reports:
                     self.progress.add(report)
@@ -146,7 +143,7 @@ class _Run:
         for watcher in self.watchers:
             watcher.changed(self.progress, report)
 
-    def _chunks(self, done: KeySet) -> Iterator[Chunk]:
+    def _chunks(self, done: Done) -> Iterator[Chunk]:
         """What there is to do.
 
         Units are put together before those that are done are left out, so that the same archive always has
@@ -156,7 +153,7 @@ class _Run:
         begin = time.perf_counter()
         for chunk in chunks_of(units, self.options.chunk):
             self.wait(0)
-            known = done.has([unit.key for unit in chunk.units])
+            known = self._known(chunk, done)
             self.progress.before += sum(known)
             self.progress.stages.add({"list": time.perf_counter() - begin})
             if not all(known):
@@ -164,6 +161,16 @@ class _Run:
             else:
                 self._tell(None)
             begin = time.perf_counter()
+
+    def _known(self, chunk: Chunk, done: Done) -> list[bool]:
+        """Which of a chunk's units are done; those to be tried again lose their rows just now."""
+        keys = [unit.key for unit in chunk.units]
+        known, failed = done.keys.has(keys), done.failed.has(keys)
+        if not self.options.retry_failed:
+            self.failed_before += sum(failed)
+            return known
+        self.destination.forget([key for key, is_failed in zip(keys, failed, strict=True) if is_failed], done)
+        return [is_known and not is_failed for is_known, is_failed in zip(known, failed, strict=True)]
 
     def _reports(self, chunks: Iterator[Chunk]) -> Generator[ChunkReport]:
         options = self.options

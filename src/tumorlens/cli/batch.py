@@ -117,7 +117,7 @@ def _run(
     from tumorlens.batch.json_log import log
 
     try:
-        with endable() as wait:
+        with endable(quiet=log_json) as wait:
             return run_batch(source, out, options, _watchers(metrics_file, profile, log_json=log_json), wait)
     except (KeyboardInterrupt, SystemExit):
         if not log_json:

@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import nn
 from tumorlens.atomic import HALF_WRITTEN
 from tumorlens.dataset import TumorDataset
 from tumorlens.errors import TumorlensError
-from tumorlens.lock import alone_in
+from tumorlens.lock import LOCK, alone_in
 from tumorlens.model.weights import EncoderWeights, resolve_weights
 from tumorlens.train.build import build_network
 from tumorlens.train.callbacks import AtomicCheckpoints, EpochLog, PatienceInLastPhase, ProgressBar, Report
@@ -111,17 +112,36 @@ def _begin(
 
     def opened() -> Run:
         nonlocal weights
-        is_run = (folder / "run.json").is_file()
-        if is_run:
-            claimed.enter_context(alone_in(folder))
+        if not _needs_no_claim(folder):
+            claimed.enter_context(_claim(folder))
         run, weights = _open_run(recipe, dataset, folder, split, resume)
-        if not is_run:
-            claimed.enter_context(alone_in(folder))
         if not run.is_finished:
             run.train_on(ranks.world, ranks.nodes, at_once)
         return run
 
     return ranks.agree(opened), weights
+
+
+def _needs_no_claim(folder: Path) -> bool:
+    """Whether there is a run that is finished, maybe somebody else's, or no folder at all."""
+    if folder.exists() and not folder.is_dir():
+        return True
+    return (folder / "run.json").is_file() and Run(folder).is_finished
+
+
+@contextlib.contextmanager
+def _claim(folder: Path) -> Iterator[None]:
+    """Have a folder alone; where no run began there, it is left as it was."""
+    is_new = not folder.exists()
+    with alone_in(folder):
+        try:
+            yield
+        finally:
+            if not (folder / "run.json").is_file():
+                with contextlib.suppress(OSError):
+                    (folder / LOCK).unlink(missing_ok=True)
+                    if is_new:
+                        folder.rmdir()
 
 
 def _finish(run: Run, log: EpochLog, validates: bool, score_name: str, report: Report) -> Run:
@@ -154,7 +174,7 @@ def _open_run(
         if run.is_finished or run.last_checkpoint.is_file():
             return run, None
         return run, resolve_weights(recipe.model.encoder, recipe.model.weights)
-    leftovers = {"recipe.yaml", "split.json"} if resume else set()
+    leftovers = {LOCK, "recipe.yaml", "split.json"} if resume else {LOCK}
     if folder.exists() and (not folder.is_dir() or {entry.name for entry in folder.iterdir()} - leftovers):
         raise TumorlensError(f"{folder}: expected a new or empty folder, found other files in it")
     split = split or make_split(dataset, recipe.split)
