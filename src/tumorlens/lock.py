@@ -1,4 +1,4 @@
-"""One run at a time in a folder on this machine; a kill ends the claim, too."""
+"""A folder on this machine for one process alone; a kill ends the claim, too."""
 
 import contextlib
 import errno
@@ -11,28 +11,31 @@ from typing import IO
 from tumorlens.errors import TumorlensError
 
 LOCK = ".lock"
-"""The file in a claimed folder."""
+"""The file in a claimed folder, unless another name is given."""
+_REFUSAL = "expected one run at a time, but another one writes here; wait for it or stop it"
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 _held: set[IO[bytes]] = set()
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, name: str = LOCK, refusal: str = _REFUSAL) -> Iterator[None]:
     """Claim a folder, made if missing; on a disk without locks, such as some of a network, nobody watches.
 
+    Args:
+        folder: Which.
+        name: Of the file in it that says so; it stays.
+        refusal: What to say, behind its name, where another has it.
+
     Raises:
-        TumorlensError: Another run has it.
+        TumorlensError: Another has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+b") as file:
+    with (folder / name).open("a+b") as file:
         try:
             _lock(file.fileno())
         except OSError as error:
             if error.errno not in _WITHOUT_LOCKS:
-                raise TumorlensError(
-                    f"{folder}: expected one run at a time, but another one writes here; wait for it or "
-                    "stop it"
-                ) from error
+                raise TumorlensError(f"{folder}: {refusal}") from error
         _held.add(file)
         try:
             yield

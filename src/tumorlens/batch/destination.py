@@ -88,10 +88,11 @@ class Destination:
         done = Done()
         with ThreadPoolExecutor(_READERS) as pool:
             for names in blocks(self.parts(), 16 * _READERS):
-                for name, (keys, failed) in zip(names, pool.map(self._keys, names), strict=True):
-                    done.keys.add(keys)
-                    done.failed.add(failed)
-                    if with_parts:
+                told = list(pool.map(self._keys, names))
+                done.keys.add([key for keys, _ in told for key in keys])
+                done.failed.add([key for _, failed in told for key in failed])
+                if with_parts:
+                    for name, (_, failed) in zip(names, told, strict=True):
                         done.parts |= dict.fromkeys(failed, name)
         return done
 

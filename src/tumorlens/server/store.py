@@ -18,8 +18,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tumorlens.errors import TumorlensError
+from tumorlens.lock import alone_in
 from tumorlens.server.analysis import Kept, Status, whole_seconds
-from tumorlens.server.lock import FolderLock
 from tumorlens.server.problems import Kind, problem
 
 _STATE = "state.json"
@@ -29,6 +29,9 @@ _ANALYSES = "analyses"
 _TEMPORARY = "temporary"
 _ERASED = "erased"
 _LOCK = ".tumorlens-server"
+_REFUSAL = (
+    "expected a folder for this server alone, but another one uses it; stop that one or give another --data"
+)
 _ID = re.compile(r"[0-9a-f]{32}")
 _LEAST_FREE = 256 << 20  # bytes that an upload leaves free
 
@@ -57,11 +60,12 @@ class Store:
                 f"{folder}: expected an empty folder or one of this server's, got other files; "
                 "give another --data"
             )
-        self._guard = FolderLock(folder / _LOCK)
+        self._claim = contextlib.ExitStack()
+        self._claim.enter_context(alone_in(folder, _LOCK, _REFUSAL))
         try:
             self._recover()
         except BaseException:
-            self._guard.release()
+            self._claim.close()
             raise
 
     @property
@@ -73,7 +77,7 @@ class Store:
         """Let others use the folder."""
         self._clear(_TEMPORARY)
         self._clear(_ERASED)
-        self._guard.release()
+        self._claim.close()
 
     @staticmethod
     def new_id() -> str:

@@ -123,7 +123,7 @@ def _begin(
 
 
 def _needs_no_claim(folder: Path) -> bool:
-    """Whether there is a run that is finished, maybe somebody else's, or no folder at all."""
+    """Whether it is a run that is finished, maybe somebody else's, or no folder at all but a file."""
     if folder.exists() and not folder.is_dir():
         return True
     return (folder / "run.json").is_file() and Run(folder).is_finished
