@@ -32,4 +32,4 @@ def test_one_value_stays_that_value(side: int, size: int) -> None:
 
 
 def test_64_bits_stay() -> None:
-    assert resized(np.ones((50, 50)), 20).dtype == np.float64
+    assert resized(np.ones((50, 50)), 20, np.float64(0)).dtype == np.float64

@@ -88,7 +88,7 @@ def expected_dice(probability: NDArray[np.floating]) -> float:
 def _expected_dice(probability: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Thresholds from 1 down to 0 in steps of 0.001, and what Dice each promises."""
     likely = probability[probability >= 1 / _LEVELS]  # few pixels of a slice; the rest is at level 0
-    levels = (likely * _LEVELS).astype(np.intp).clip(0, _LEVELS)
+    levels = (likely * np.float32(_LEVELS)).astype(np.intp)
     counts = np.bincount(levels, minlength=_LEVELS + 1)[::-1]
     counts[-1] += probability.size - likely.size
     centers = np.arange(_LEVELS, -1, -1) / _LEVELS

@@ -31,25 +31,29 @@ def to_unit_range(image: NDArray[np.generic]) -> NDArray[np.float32]:
     Raises:
         ValueError: ``image`` isn't two-dimensional, is empty, or holds NaN or infinity.
     """
-    unit, span = _from_zero(image)
+    image, low, span = _with_range(image)
+    unit = image.astype(low.dtype)  # the one copy: fresh memory costs more than arithmetic
+    unit -= low
     unit /= span
     return unit.astype(np.float32, copy=False)
 
 
-def _from_zero(image: NDArray[np.generic]) -> tuple[NDArray[np.floating], np.floating]:
-    """A slice less its smallest value, and its largest value then; 1 where the slice is constant."""
+def _with_range(
+    image: NDArray[np.generic],
+) -> tuple[NDArray[np.generic], np.floating, np.floating]:
+    """A slice that can be reckoned with, its smallest value, and the largest less that, 1 where it is 0.
+
+    The two have the type in which to reckon.
+    """
     if image.ndim != 2 or image.size == 0:
         raise ValueError(f"expected one slice (rows, columns), got shape {image.shape}")
     kind = np.dtype(np.float32 if np.can_cast(image.dtype, np.float32) else np.float64)
     ends: NDArray[np.floating] = np.array([image.min(), image.max()]).astype(kind)
     if not np.isfinite(ends).all():
         raise ValueError("expected finite pixel values, got NaN or infinity")
-    values: NDArray[np.floating] = image.astype(kind)  # the one copy: fresh memory costs more than arithmetic
-    if float(ends[1]) - float(ends[0]) > np.finfo(values.dtype).max / 4:  # sums are to stay below, too
-        values /= 4
-        ends /= 4
-    values -= ends[0]
-    return values, ends[1] - ends[0] or values.dtype.type(1)
+    if float(ends[1]) - float(ends[0]) > np.finfo(ends.dtype).max / 4:  # sums are to stay below, too
+        image, ends = image.astype(kind) / 4, ends / 4
+    return image, ends[0], ends[1] - ends[0] or ends.dtype.type(1)
 
 
 def prepare_image(image: NDArray[np.generic], size: int) -> NDArray[np.float32]:
@@ -62,10 +66,10 @@ def prepare_image(image: NDArray[np.generic], size: int) -> NDArray[np.float32]:
     Returns:
         (size, size) in [0, 1].
     """
-    values, span = _from_zero(image)
-    small = resized(_pad_to_square(values), size)
+    image, low, span = _with_range(image)
+    small = resized(_pad_to_square(image, image.min()), size, low)
     small /= span
-    return small.clip(0, 1).astype(np.float32, order="C", copy=False)
+    return small.clip(0, 1).astype(np.float32, copy=False)
 
 
 def prepare_mask(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
@@ -145,12 +149,12 @@ def _margins(shape: Shape) -> Shape:
     return (side - shape[0]) // 2, (side - shape[1]) // 2
 
 
-def _pad_to_square(array: NDArray[T]) -> NDArray[T]:
+def _pad_to_square(array: NDArray[T], margin: np.generic | int = 0) -> NDArray[T]:
     rows, columns = array.shape
     if rows == columns:
         return array
     top, left = _margins((rows, columns))
-    square = np.zeros((max(array.shape),) * 2, dtype=array.dtype)
+    square = np.full((max(array.shape),) * 2, margin, dtype=array.dtype)
     square[top : top + rows, left : left + columns] = array
     return square
 

@@ -11,35 +11,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TOGETHER = 8  # rows of the result that one product makes
-_MOST = 400_000  # inputs of all products of a strip, so that they stay in the processor's caches
+_MOST = 100_000  # inputs of all products of a strip, so that they stay in the processor's caches
 
 Rows = NDArray[np.intp]
 Weights = NDArray[np.float32]
 Plane = NDArray[np.floating]
+_ZERO = np.float32(0)
 
 
-def resized(square: Plane, size: int) -> Plane:
+def resized(square: NDArray[np.generic], size: int, zero: np.floating = _ZERO) -> Plane:
     """A square picture at another size.
 
     Args:
-        square: (n, n), 32 or 64 bits, n ≥ 1.
+        square: (n, n), n ≥ 1, of any real type.
         size: Width and height of the result, at least 1.
+        zero: What is subtracted from every pixel first; its type, of 32 or 64 bits, is that of the result.
 
     Returns:
-        (size, size), of the same type, within the range of ``square`` but for rounding.
+        (size, size), within the range of what is left of ``square`` but for rounding.
     """
-    return _rows_resized(np.ascontiguousarray(_rows_resized(square, size).T), size).T
+    turned = np.ascontiguousarray(_rows_resized(square, size, zero).T)
+    return np.ascontiguousarray(_rows_resized(turned, size, turned.dtype.type(0)).T)
 
 
-def _rows_resized(plane: Plane, size: int) -> Plane:
+def _rows_resized(plane: NDArray[np.generic], size: int, zero: np.floating) -> Plane:
     """(n, columns) to (size, columns)."""
     rows, weights = _bands(len(plane), size)
     columns = plane.shape[1]
     strip = max(_TOGETHER, _MOST // len(plane))
-    parts = [
-        np.matmul(weights, plane[:, at : at + strip][rows]).reshape(-1, min(strip, columns - at))[:size]
-        for at in range(0, columns, strip)
-    ]
+    parts = []
+    for at in range(0, columns, strip):
+        inputs = plane[:, at : at + strip][rows].astype(zero.dtype, copy=False)  # a copy already, by `rows`
+        if zero:
+            inputs -= zero
+        parts.append(np.matmul(weights, inputs).reshape(-1, min(strip, columns - at))[:size])
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
