@@ -58,7 +58,10 @@ def test_all_failed_is_exit_code_two_and_none_is_zero(
     [
         (("nowhere", "--out", "out"), ("nowhere",)),
         ((__file__, "--out", "out"), ("expected a folder, a zip, a list",)),
-        (("{archive}", "--out", "out", "--engine", "spark"), ("--engine local or ray", "spark")),
+        (
+            ("{archive}", "--out", "out", "--engine", "spark"),
+            ("local, threads, processes, ray", "spark"),
+        ),
         (("{archive}", "--out", "out", "--address", "auto"), ("--engine ray with --address",)),
         (("{archive}", "--out", "out", "--write", "tiff"), ("expected a format", "tiff")),
         (("{archive}", "--out", "nothing://x/y"), ("expected a URL that fsspec knows",)),
@@ -75,6 +78,7 @@ def test_a_mistake_is_one_line(
     [
         ("pyarrow", (), "pip install 'tumorlens[batch]'"),
         ("fsspec", (), "pip install 'tumorlens[batch]'"),
+        ("loky", (), "pip install 'tumorlens[batch]'"),
         ("ray", ("--engine", "ray"), "pip install 'tumorlens[cluster]'"),
     ],
 )

@@ -12,9 +12,15 @@ CHUNK = 64
 
 
 class Engine(StrEnum):
-    """What does the work: ``LOCAL``, this process's threads; ``RAY``, the workers of a Ray cluster."""
+    """What does the work.
+
+    ``THREADS`` are this process's, ``PROCESSES`` this machine's, ``RAY`` has the workers of a Ray cluster;
+    ``LOCAL`` is whichever of the first two does more.
+    """
 
     LOCAL = "local"
+    THREADS = "threads"
+    PROCESSES = "processes"
     RAY = "ray"
 
 

@@ -14,7 +14,7 @@ from tumorlens.batch.extras import need_cluster_extra
 from tumorlens.batch.options import BatchOptions
 from tumorlens.batch.report import ChunkReport
 from tumorlens.batch.unit import Chunk
-from tumorlens.batch.work import Worker
+from tumorlens.batch.work import open_worker
 from tumorlens.errors import TumorlensError
 from tumorlens.parallel import beside_others
 
@@ -33,13 +33,8 @@ class ChunkActor:
     """
 
     def __init__(self, source: str, out: str, options: BatchOptions) -> None:
-        from tumorlens.analyze import Analyzer
-        from tumorlens.batch.archive import open_archive
-
-        with beside_others():
-            analyzer = Analyzer(options.bundle)
         self._destination = Destination(out)
-        self._worker = Worker(analyzer, open_archive(source, leave_out=out), self._destination, options)
+        self._worker = open_worker(source, out, options)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """The reports of chunks that the plan names.

@@ -1,6 +1,7 @@
 """A batch from its source to its rows."""
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,17 +12,21 @@ from urllib.request import url2pathname
 from tumorlens.analyze import Analyzer
 from tumorlens.batch.archive import Archive, open_archive
 from tumorlens.batch.destination import Destination, Done
-from tumorlens.batch.local_engine import analyse_locally
 from tumorlens.batch.options import BatchOptions, Engine
 from tumorlens.batch.progress import Count, Progress, Watcher
 from tumorlens.batch.remote import is_url
 from tumorlens.batch.report import ChunkReport
 from tumorlens.batch.rows import load_libraries
+from tumorlens.batch.thread_engine import analyse_in_threads
 from tumorlens.batch.unit import Chunk, chunks_of
 from tumorlens.batch.work import DestinationError, Worker
+from tumorlens.bundle.device import Device, wanted_device
 from tumorlens.errors import TumorlensError
 from tumorlens.lock import alone_in
-from tumorlens.parallel import beside_others
+from tumorlens.parallel import beside_others, processors
+
+_FEW_WORKERS = 2
+_MANY_FILES = 1024  # which threads take longer for than it takes to begin processes
 
 
 @dataclass(frozen=True)
@@ -174,10 +179,35 @@ class _Run:
 
     def _reports(self, chunks: Iterator[Chunk]) -> Generator[ChunkReport]:
         options = self.options
-        if options.engine is Engine.LOCAL:
+        engine, chunks = _engine_for(options, chunks)
+        if engine is Engine.THREADS:
             worker = Worker(self.analyzer, self.archive, self.destination, options)
-            yield from analyse_locally(worker, chunks, options.chunk, options.workers, self.wait)
-            return
-        from tumorlens.batch.ray_engine import analyse_on_ray
+            yield from analyse_in_threads(worker, chunks, options.chunk, options.workers, self.wait)
+        elif engine is Engine.PROCESSES:
+            from tumorlens.batch.process_engine import analyse_in_processes
 
-        yield from analyse_on_ray(self.source, self.out, options, chunks, self.destination)
+            with contextlib.ExitStack() as afterwards:
+                afterwards.callback(self.destination.clean)  # of what killed processes leave
+                yield from analyse_in_processes(self.source, self.out, options, chunks, self.wait)
+        else:
+            from tumorlens.batch.ray_engine import analyse_on_ray
+
+            yield from analyse_on_ray(self.source, self.out, options, chunks, self.destination)
+
+
+def _engine_for(options: BatchOptions, chunks: Iterator[Chunk]) -> tuple[Engine, Iterator[Chunk]]:
+    """What does the work, and the chunks, of which some may have been looked at to choose it.
+
+    On two cores threads do as much as processes, in less memory. Processes would each take some of a GPU's.
+    """
+    if options.engine is not Engine.LOCAL:
+        return options.engine, chunks
+    first: list[Chunk] = []
+    files = 0
+    if (options.workers or processors()) > _FEW_WORKERS and wanted_device() is Device.CPU:
+        for chunk in chunks:
+            first.append(chunk)
+            files += sum(len(unit.files) for unit in chunk.units)
+            if files >= _MANY_FILES:
+                return Engine.PROCESSES, itertools.chain(first, chunks)
+    return Engine.THREADS, itertools.chain(first, chunks)

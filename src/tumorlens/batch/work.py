@@ -9,19 +9,20 @@ from pathlib import Path
 
 from tumorlens.analyze import Analyzer
 from tumorlens.batch.ahead import Ahead
-from tumorlens.batch.archive import Archive
+from tumorlens.batch.archive import Archive, open_archive
 from tumorlens.batch.destination import Destination
 from tumorlens.batch.fetched import sources_of
 from tumorlens.batch.naming import header_of, result_place, told_error, told_source
 from tumorlens.batch.options import BatchOptions
 from tumorlens.batch.remote import StorageError
 from tumorlens.batch.report import ChunkReport
-from tumorlens.batch.rows import Row, failed_row, found_row
+from tumorlens.batch.rows import Row, failed_row, found_row, load_libraries
 from tumorlens.batch.stages import Stages
 from tumorlens.batch.unit import Chunk, Unit, blocks
 from tumorlens.errors import TumorlensError, is_disk_full
 from tumorlens.finding import Finding
 from tumorlens.finding.write import refuse_impossible
+from tumorlens.parallel import beside_others
 from tumorlens.scan import Scan
 
 Numbered = list[tuple[int, Unit]]
@@ -222,6 +223,20 @@ class Worker:
     def _hides(self, scan: Scan | None) -> Scan | None:
         """The scan by which names are made neutral; None where they are to stay."""
         return None if self._options.write.keep_identity else scan
+
+
+def open_worker(source: str, out: str, options: BatchOptions) -> Worker:
+    """A worker of this process, with an analyzer that leaves the other cores to others.
+
+    Args:
+        source: Of the scans.
+        out: Of the results.
+        options: What is asked.
+    """
+    with beside_others():
+        analyzer = Analyzer(options.bundle)
+    load_libraries()
+    return Worker(analyzer, open_archive(source, leave_out=out), Destination(out), options)
 
 
 def _is_picture(unit: Unit) -> bool:

@@ -29,7 +29,11 @@ def batch(
         str, typer.Option("--out", metavar="DEST", help="Folder or URL that gets rows and files.")
     ],
     engine: Annotated[
-        str, typer.Option(metavar="local|ray", help="This machine, or the workers of a Ray cluster.")
+        str,
+        typer.Option(
+            metavar="ENGINE",
+            help="local: this machine, in threads or processes; or just one of these; or ray, a cluster.",
+        ),
     ] = "local",
     write: Annotated[
         list[str] | None,
@@ -82,9 +86,9 @@ def batch(
     from tumorlens.finding.write import WriteOptions, as_format
 
     if engine not in list(Engine):
-        raise TumorlensError(f"expected --engine local or ray, got {engine!r}")
+        raise TumorlensError(f"expected --engine {', '.join(Engine)}, got {engine!r}")
     if address is not None and engine != Engine.RAY:
-        raise TumorlensError("expected --engine ray with --address, got --engine local")
+        raise TumorlensError(f"expected --engine ray with --address, got --engine {engine}")
     if engine == Engine.RAY:
         need_cluster_extra()
     names = [name.strip() for item in write or () for name in item.split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""The engine of one machine: threads, as many as cores."""
+"""The engine of a machine with few cores, or of few scans: threads."""
 
 import math
 import threading
@@ -16,14 +16,14 @@ _POLL_SECONDS = 0.02
 _AHEAD = 2  # groups of pictures a thread that wait, so that no thread does
 
 
-def analyse_locally(
+def analyse_in_threads(
     worker: Worker,
     chunks: Iterable[Chunk],
     chunk_size: int,
     workers: int | None = None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Iterator[ChunkReport]:
-    """Analyse chunks on this machine; the reports come in the chunks' order.
+    """Analyse chunks in this process; the reports come in the chunks' order.
 
     The pictures of several chunks at a time go to one pool of threads, so that no thread waits for a chunk's
     end. On an exception, also one in whoever takes the reports, groups that are begun are finished and
@@ -62,16 +62,17 @@ def analyse_locally(
             for chunk in chunks:
                 waiting.append(chunk_pool.submit(worker.analyse_chunk, chunk, groups, check))
                 if len(waiting) > at_once:
-                    yield _result(waiting.popleft(), wait)
+                    yield result_of(waiting.popleft(), wait)
             while waiting:
-                yield _result(waiting.popleft(), wait)
+                yield result_of(waiting.popleft(), wait)
         finally:
             stop.set()
             for future in waiting:
                 future.cancel()
 
 
-def _result(future: Future[ChunkReport], wait: Callable[[float], None]) -> ChunkReport:
+def result_of(future: Future[ChunkReport], wait: Callable[[float], None]) -> ChunkReport:
+    """What comes of a chunk; until then ``wait`` is called again and again."""
     while not future.done():  # at a lock, Ctrl-C would have to come as an exception at any moment
         wait(_POLL_SECONDS)
     return future.result()
