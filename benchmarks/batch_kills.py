@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from batch_scaling import links
 from PIL import Image
 
+_LATEST = {"processes": 8.0, "ray": 12.0}  # seconds until a kill; both take a while to begin
 TIMES = ("fetch_seconds", "read_seconds", "analyse_seconds", "write_seconds")
 
 
@@ -70,7 +71,7 @@ def main() -> None:
         killed = 0
         while killed < arguments.kills:
             process = subprocess.Popen(command(archive, out, arguments.engine), **quiet)  # noqa: S603
-            time.sleep(chance.uniform(0.3, 2.5 if arguments.engine == "local" else 12))
+            time.sleep(chance.uniform(0.3, _LATEST.get(arguments.engine, 2.5)))
             process.kill()
             if process.wait() != -signal.SIGKILL:
                 sys.exit(f"the run ended after {killed} kills; give more --scans")

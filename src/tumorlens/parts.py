@@ -27,13 +27,13 @@ def largest_part(mask: Mask) -> Mask:
     """The part of most voxels: (slices, rows, columns) to the same shape; empty where nothing is."""
     kept = np.zeros_like(mask)
     if mask.any():
-        box = _box(mask)
+        box = box_of(mask)
         padded = np.pad(mask[box], _MARGIN)
         kept[box] = cc3d.largest_k(padded, k=1, connectivity=_TOUCHING)[:, 1:-1, 1:-1] > 0
     return kept
 
 
-def _box(mask: Mask) -> tuple[slice, ...]:
+def box_of(mask: Mask) -> tuple[slice, ...]:
     """The smallest box of a mask that holds all of it; the mask isn't empty."""
     axes = range(mask.ndim)
     return tuple(
@@ -59,7 +59,7 @@ def without_small_parts(mask: Mask, probability: NDArray[np.floating], share: fl
     """
     kept = np.zeros_like(mask)
     if mask.any():
-        box = _box(mask)  # small beside the slice
+        box = box_of(mask)  # small beside the slice
         parts = slice_parts(mask[box])
         promised = np.bincount(parts.ravel(), weights=np.where(mask[box], probability[box], 0).ravel())
         enough = promised >= share * promised.max()

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 from tests.finding.made import axial_affine, whole_finding
 from tests.finding.page import DATA, Page, pictures
@@ -75,6 +78,39 @@ def test_pictures_have_the_proportions_of_the_patient(
     painter = SlicePainter(finding, 100, marked=True)
     for picture in (painter.plain(0), painter.outlined(0), painter.heat(0)):
         assert (picture.width, picture.height) == size
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_the_outline_is_drawn_around_its_mask_and_nowhere_else(data: st.DataObject) -> None:
+    """Whatever the proportions, and wherever it lies; an earlier one darkened the picture's edges, too."""
+    rows, columns = data.draw(st.integers(8, 90)), data.draw(st.integers(8, 90))
+    top, left = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, columns - 1))
+    bottom, right = data.draw(st.integers(top + 1, rows)), data.draw(st.integers(left + 1, columns))
+    spacing = data.draw(st.sampled_from([None, (1.0, 1.0), (2.5, 1.0), (0.7, 2.0)]))
+    mask = np.zeros((1, rows, columns), np.bool_)
+    mask[0, top:bottom, left:right] = True
+    scan = Scan(np.full((1, rows, columns), 200.0), Path("a"), spacing)
+    painter = SlicePainter(Finding(scan, mask, None), 200, marked=False)
+    drawn = np.array(painter._gray(0))
+    plain = drawn.copy()
+    picture = Image.fromarray(drawn)
+    painter._draw_outline(picture, mask[0])
+    changed = (np.asarray(picture) != plain).any(axis=2)
+    height, width = changed.shape
+    across, down = width / columns, height / rows
+    reach_x, reach_y = across / 2 + 3, down / 2 + 3  # the soft edge, and the shadow
+    ys, xs = np.nonzero(changed)
+    assert len(ys)
+    assert ys.min() >= top * down - reach_y
+    assert ys.max() <= bottom * down + reach_y
+    assert xs.min() >= left * across - reach_x
+    assert xs.max() <= right * across + reach_x
+    if bottom - top > 1 and right - left > 1:
+        assert ys.min() <= top * down + reach_y
+        assert ys.max() >= bottom * down - reach_y - 1
+        assert xs.min() <= left * across + reach_x
+        assert xs.max() >= right * across - reach_x - 1
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.float32, np.float64, np.int64])

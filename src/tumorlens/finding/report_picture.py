@@ -2,21 +2,25 @@
 
 import base64
 import io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from tumorlens.finding.finding import Finding
+from tumorlens.finding.margins import grown, shrunk
 from tumorlens.finding.measure import Diameters, Point
 from tumorlens.finding.picture import BAND, OUTLINE, with_heat
+from tumorlens.parts import box_of
 from tumorlens.scan import Scan
 from tumorlens.scan.geometry import Plane, plane_of
 
 _MOST_DASHES = 100
-_FINER = 2  # lines are drawn this much larger and made smaller, which smooths them
+_FINER = 2  # lines are drawn this much larger and made smaller
 _WINDOW = (0.5, 99.7)  # percentiles of a scan's intensities that become black and white
 _SAMPLED_SLICES = 64  # at most
 _SAMPLE = 1 << 20  # pixels that are enough to know these
@@ -44,6 +48,57 @@ class Picture:
     height: int
 
 
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The part of a picture on which lines are drawn, larger first, which smooths them.
+
+    Attributes:
+        box: Left, top, right and bottom in the picture's pixels.
+    """
+
+    box: tuple[int, int, int, int]
+
+    @classmethod
+    def around(cls, places: Sequence[Place], margin: float, size: tuple[int, int]) -> Self:
+        """The part with some places (x, y) of a finer picture and a margin around, in its pixels.
+
+        Args:
+            places: At least one.
+            margin: That wide.
+            size: The picture's width and height.
+        """
+        low = [math.floor((min(values) - margin) / _FINER) for values in zip(*places, strict=True)]
+        high = [math.ceil((max(values) + margin) / _FINER) for values in zip(*places, strict=True)]
+        left, top = (min(max(value, 0), most - 1) for value, most in zip(low, size, strict=True))
+        right, bottom = (min(max(value, 1), most) for value, most in zip(high, size, strict=True))
+        return cls((left, top, max(right, left + 1), max(bottom, top + 1)))
+
+    @property
+    def fine_size(self) -> tuple[int, int]:
+        """Its width and height in a finer picture."""
+        left, top, right, bottom = self.box
+        return (right - left) * _FINER, (bottom - top) * _FINER
+
+    def fine(self, place: Place) -> Place:
+        """Where in the finer part a place of the whole finer picture is."""
+        return place[0] - self.box[0] * _FINER, place[1] - self.box[1] * _FINER
+
+    def within(self, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Its box in an array (rows, columns) of which a picture of that width and height is made."""
+        across, down = shape[1] / size[0], shape[0] / size[1]
+        left, top, right, bottom = self.box
+        return left * across, top * down, min(right * across, shape[1]), min(bottom * down, shape[0])
+
+    def cover(self, picture: Image.Image, layer: Image.Image) -> None:
+        """Lay a finer picture of this part over it."""
+        small = layer.resize((layer.width // _FINER, layer.height // _FINER), Image.Resampling.BOX)
+        below = picture.crop(self.box).convert("RGBA")
+        picture.paste(Image.alpha_composite(below, small).convert("RGB"), self.box)
+
+
 class SlicePainter:
     """Paints a finding's slices.
 
@@ -59,6 +114,7 @@ class SlicePainter:
         self._window = _window(scan)
         self._size = _size(scan, side)
         self._marked = marked
+        self._last: tuple[int, Image.Image] | None = None
 
     def plain(self, index: int) -> Picture:
         """A slice alone."""
@@ -68,10 +124,10 @@ class SlicePainter:
         """A slice with its outline, and the diameters where they lie in it."""
         picture, mask = self._gray(index), self._finding.mask
         if mask is not None and mask[index].any():
-            picture = _over(picture, self._outline(mask[index]))
+            self._draw_outline(picture, mask[index])
         diameters = self._finding.diameters
         if diameters is not None and diameters.slice_index == index:
-            picture = _over(picture, self._diameters(diameters))
+            self._draw_diameters(picture, diameters)
         return self._finished(picture)
 
     def heat(self, index: int) -> Picture:
@@ -87,36 +143,47 @@ class SlicePainter:
         return self._finished(with_heat(self._gray(index), np.asarray(values).clip(0, 1)))
 
     def _gray(self, index: int) -> Image.Image:
+        """A slice to paint on; the last one is kept, since it is asked for up to three times."""
+        last = self._last
+        if last is None or last[0] != index:
+            last = self._last = (index, self._made_gray(index))
+        return last[1].copy()
+
+    def _made_gray(self, index: int) -> Image.Image:
         low, high = self._window
         values = self._finding.scan.slices[index].astype(np.float64)
         shares = ((values / 2 - low / 2) / (high / 2 - low / 2)).clip(0, 1)  # halves, so that none overflows
         picture = Image.fromarray((shares * 255).round().astype(np.uint8))
         return picture.resize(self._size, Image.Resampling.BICUBIC).convert("RGB")
 
-    def _outline(self, mask: NDArray[np.bool_]) -> Image.Image:
-        """The outline inside of a mask, with a thin shadow around."""
-        fine = (self._size[0] * _FINER, self._size[1] * _FINER)
-        soft = Image.fromarray(mask.astype(np.float32)).resize(fine, Image.Resampling.BILINEAR)
+    def _draw_outline(self, picture: Image.Image, mask: NDArray[np.bool_]) -> None:
+        """Draw the outline inside of a mask that isn't empty, with a thin shadow around."""
+        width = max(max(picture.size) * _FINER // 240, 2)
+        rows, columns = box_of(mask)
+        corners = [(rows.start - 1.5, columns.start - 1.5), (rows.stop + 0.5, columns.stop + 0.5)]
+        part = _Part.around([self._place(corner) for corner in corners], width, picture.size)
+        soft = Image.fromarray(mask.astype(np.float32)).resize(
+            part.fine_size, Image.Resampling.BILINEAR, box=part.within(mask.shape, picture.size)
+        )
         values = np.asarray(soft)
         inside = values >= min(0.5, float(values.max()))
-        width = max(max(fine) // 240, 2)
-        shadow = _shrunk(~inside, 0) & ~_shrunk(~inside, width // 2)
         layer = np.zeros((*inside.shape, 4), np.uint8)
-        layer[shadow] = (0, 0, 0, 150)
-        layer[inside & ~_shrunk(inside, width)] = (*OUTLINE, 255)
-        return Image.fromarray(layer)
+        layer[grown(inside, width // 2) & ~inside] = (0, 0, 0, 150)
+        layer[inside & ~shrunk(inside, width)] = (*OUTLINE, 255)
+        part.cover(picture, Image.fromarray(layer))
 
-    def _diameters(self, found: Diameters) -> Image.Image:
-        fine = (self._size[0] * _FINER, self._size[1] * _FINER)
-        layer = Image.new("RGBA", fine, (0, 0, 0, 0))
+    def _draw_diameters(self, picture: Image.Image, found: Diameters) -> None:
+        width = max(max(picture.size) * _FINER // 240, 3)
+        strokes = [[self._place(each) for each in pair] for pair in _strokes(found)]
+        part = _Part.around([place for stroke in strokes for place in stroke], width + 4, picture.size)
+        layer = Image.new("RGBA", part.fine_size, (0, 0, 0, 0))
         draw = ImageDraw.Draw(layer)
-        width = max(max(fine) // 240, 3)
         for color, wide in (((0, 0, 0, 190), width + 4), ((*BAND, 255), width)):
-            for begin, end in ((self._place(each) for each in pair) for pair in _strokes(found)):
-                draw.line([*begin, *end], fill=color, width=wide)
-        return layer
+            for stroke in strokes:
+                draw.line([part.fine(place) for place in stroke], fill=color, width=wide)
+        part.cover(picture, layer)
 
-    def _place(self, point: Point) -> tuple[float, float]:
+    def _place(self, point: Point) -> Place:
         """Where a point (row, column) of a slice lies on a layer of lines, as (x, y)."""
         _, rows, columns = self._finding.scan.shape
         width, height = self._size
@@ -149,19 +216,6 @@ def _size(scan: Scan, side: int) -> tuple[int, int]:
     height, width = rows * pixel[0], columns * pixel[1]
     longer = max(height, width)
     return max(round(side * width / longer), 1), max(round(side * height / longer), 1)
-
-
-def _over(picture: Image.Image, layer: Image.Image) -> Image.Image:
-    small = layer.resize(picture.size, Image.Resampling.BOX)
-    return Image.alpha_composite(picture.convert("RGBA"), small).convert("RGB")
-
-
-def _shrunk(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
-    """A mask without its pixels within ``by`` rows and columns of its outside or of the picture's edge."""
-    padded = np.pad(mask, by)
-    rows, columns = mask.shape
-    level = np.logical_and.reduce([padded[at : at + rows] for at in range(2 * by + 1)])
-    return np.asarray(np.logical_and.reduce([level[:, at : at + columns] for at in range(2 * by + 1)]))
 
 
 def _strokes(found: Diameters) -> Iterator[tuple[Point, Point]]:
