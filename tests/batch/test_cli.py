@@ -78,7 +78,6 @@ def test_a_mistake_is_one_line(
     [
         ("pyarrow", (), "pip install 'tumorlens[batch]'"),
         ("fsspec", (), "pip install 'tumorlens[batch]'"),
-        ("loky", (), "pip install 'tumorlens[batch]'"),
         ("ray", ("--engine", "ray"), "pip install 'tumorlens[cluster]'"),
     ],
 )

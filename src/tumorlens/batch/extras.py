@@ -4,7 +4,7 @@ import importlib.util
 
 from tumorlens.errors import TumorlensError
 
-_BATCH = ("pyarrow", "fsspec", "loky")
+_BATCH = ("pyarrow", "fsspec")
 
 
 def need_batch_extra() -> None:
@@ -15,7 +15,7 @@ def need_batch_extra() -> None:
     """
     if any(importlib.util.find_spec(name) is None for name in _BATCH):
         raise TumorlensError(
-            "'batch' needs pyarrow, fsspec and loky; install them with: pip install 'tumorlens[batch]'"
+            "'batch' needs pyarrow and fsspec; install them with: pip install 'tumorlens[batch]'"
         )
 
 

@@ -15,7 +15,8 @@ class Engine(StrEnum):
     """What does the work.
 
     ``THREADS`` are this process's, ``PROCESSES`` this machine's, ``RAY`` has the workers of a Ray cluster;
-    ``LOCAL`` is whichever of the first two does more.
+    ``LOCAL`` is ``PROCESSES`` where more than two
+    cores get at least two chunks each, else ``THREADS``.
     """
 
     LOCAL = "local"

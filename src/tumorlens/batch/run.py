@@ -26,7 +26,7 @@ from tumorlens.lock import alone_in
 from tumorlens.parallel import beside_others, processors
 
 _FEW_WORKERS = 2
-_MANY_FILES = 1024  # which threads take longer for than it takes to begin processes
+_CHUNKS_EACH = 2  # from which on processes, to each of which chunks are given, are worth their beginning
 
 
 @dataclass(frozen=True)
@@ -186,9 +186,11 @@ class _Run:
         elif engine is Engine.PROCESSES:
             from tumorlens.batch.process_engine import analyse_in_processes
 
-            with contextlib.ExitStack() as afterwards:
-                afterwards.callback(self.destination.clean)  # of what killed processes leave
+            try:
                 yield from analyse_in_processes(self.source, self.out, options, chunks, self.wait)
+            finally:
+                if not is_url(self.out):
+                    self.destination.clean()  # of what killed processes leave
         else:
             from tumorlens.batch.ray_engine import analyse_on_ray
 
@@ -202,12 +204,9 @@ def _engine_for(options: BatchOptions, chunks: Iterator[Chunk]) -> tuple[Engine,
     """
     if options.engine is not Engine.LOCAL:
         return options.engine, chunks
-    first: list[Chunk] = []
-    files = 0
-    if (options.workers or processors()) > _FEW_WORKERS and wanted_device() is Device.CPU:
-        for chunk in chunks:
-            first.append(chunk)
-            files += sum(len(unit.files) for unit in chunk.units)
-            if files >= _MANY_FILES:
-                return Engine.PROCESSES, itertools.chain(first, chunks)
-    return Engine.THREADS, itertools.chain(first, chunks)
+    workers = options.workers or processors()
+    if workers <= _FEW_WORKERS or wanted_device() is not Device.CPU:
+        return Engine.THREADS, chunks
+    first = list(itertools.islice(chunks, _CHUNKS_EACH * workers))
+    engine = Engine.PROCESSES if len(first) == _CHUNKS_EACH * workers else Engine.THREADS
+    return engine, itertools.chain(first, chunks)

@@ -12,7 +12,8 @@ from tumorlens.batch.unit import Chunk
 from tumorlens.batch.work import TOGETHER, Numbered, Rows, Worker
 from tumorlens.parallel import beside_others, processors
 
-_POLL_SECONDS = 0.02
+POLL_SECONDS = 0.02
+"""Between two looks at whether a chunk is done."""
 _AHEAD = 2  # groups of pictures a thread that wait, so that no thread does
 
 
@@ -62,19 +63,18 @@ def analyse_in_threads(
             for chunk in chunks:
                 waiting.append(chunk_pool.submit(worker.analyse_chunk, chunk, groups, check))
                 if len(waiting) > at_once:
-                    yield result_of(waiting.popleft(), wait)
+                    yield _result(waiting.popleft(), wait)
             while waiting:
-                yield result_of(waiting.popleft(), wait)
+                yield _result(waiting.popleft(), wait)
         finally:
             stop.set()
             for future in waiting:
                 future.cancel()
 
 
-def result_of(future: Future[ChunkReport], wait: Callable[[float], None]) -> ChunkReport:
-    """What comes of a chunk; until then ``wait`` is called again and again."""
+def _result(future: Future[ChunkReport], wait: Callable[[float], None]) -> ChunkReport:
     while not future.done():  # at a lock, Ctrl-C would have to come as an exception at any moment
-        wait(_POLL_SECONDS)
+        wait(POLL_SECONDS)
     return future.result()
 
 
