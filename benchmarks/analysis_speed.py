@@ -10,7 +10,8 @@ machine's moods hit all alike; medians are printed and their ratios.
   four files at a time as `tumorlens batch` takes them.
   A bundle that looks again where it is unsure is surer of slices that it was trained on than of others, and
   so faster. It is therefore timed with one, with two and with four looks at every slice, and the rate for the
-  shares of slices never seen that are looked at again, and also mirrored, is worked out from these.
+  shares of slices never seen that are looked at again, and also mirrored, is worked out from these. The same
+  in as many processes as cores, of one thread each, as `tumorlens batch --engine processes` works.
 - the paper's pair: attention U-Net and classifier, both ResNet-50, in eager PyTorch on all cores with the
   same reading, preprocessing and way back, in batches of 16 and one by one; the faster of the two is what
   ours is compared with. Its weights are random, which changes nothing about its time.
@@ -23,6 +24,7 @@ machine's moods hit all alike; medians are printed and their ratios.
 
 import argparse
 import importlib.util
+import itertools
 import json
 import math
 import resource
@@ -32,7 +34,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +52,7 @@ from tumorlens.batch.unit import blocks
 from tumorlens.batch.work import TOGETHER
 from tumorlens.bundle import Bundle, open_bundle
 from tumorlens.model import AttentionUNet, TumorClassifier
-from tumorlens.parallel import in_order, processors
+from tumorlens.parallel import beside_others, in_order, processors
 from tumorlens.preprocess import prepare_image, restore_map
 
 BATCH = 16
@@ -97,6 +101,25 @@ def on_all_cores(analyzer: Analyzer) -> Findings:
         return len(analyzer.analyze_batch([read_scan(path) for path in group]))
 
     return lambda files: sum(in_order(found, list(blocks(files, TOGETHER))))
+
+
+_analyzers: dict[str, Analyzer] = {}
+
+
+def _load(bundle: Path | None) -> None:
+    """Make this process a worker."""
+    ensemble = open_bundle(bundle).load()
+    _analyzers.update({name: Analyzer(with_limits(ensemble, *both)) for name, both in LIMITS.items()})
+
+
+def _found(name: str, group: Sequence[Path]) -> int:
+    with beside_others():
+        return len(_analyzers[name].analyze_batch([read_scan(path) for path in group]))
+
+
+def in_processes(pool: ProcessPoolExecutor, name: str) -> Findings:
+    """Files to findings in processes of one thread each; how many findings there were."""
+    return lambda files: sum(pool.map(_found, itertools.repeat(name), list(blocks(files, TOGETHER))))
 
 
 def detect_tumor() -> Findings | None:
@@ -205,13 +228,15 @@ MIRRORED_ALL = "tumorlens, every slice also mirrored"
 BATCHES = "the paper's pair, eager PyTorch, batches of 16"
 SINGLY = "the paper's pair, one by one"
 OTHER = "detect-tumor (types only)"
+PROCESSES = ", in processes"
+LIMITS = {ONCE: (NEVER, NEVER), AGAIN_ALL: (None, NEVER), MIRRORED_ALL: (None, None)}
 
 
-def contenders_on(files: Sequence[Path], bundle: Bundle) -> list[Contender]:
+def contenders_on(files: Sequence[Path], bundle: Bundle, pool: ProcessPoolExecutor) -> list[Contender]:
     """All that are compared, on the same files."""
     pair, ensemble, other = PaperPair(), bundle.load(), detect_tumor()
-    limits = {ONCE: (NEVER, NEVER), AGAIN_ALL: (None, NEVER), MIRRORED_ALL: (None, None)}
-    ours = {name: on_all_cores(Analyzer(with_limits(ensemble, *both))) for name, both in limits.items()}
+    ours = {name: on_all_cores(Analyzer(with_limits(ensemble, *both))) for name, both in LIMITS.items()}
+    ours |= {name + PROCESSES: in_processes(pool, name) for name in LIMITS}
     theirs: dict[str, Findings] = {
         BATCHES: lambda files: pair(files, BATCH),
         SINGLY: lambda files: pair(files, 1),
@@ -227,21 +252,24 @@ def table(rates: dict[str, float], single: dict[str, tuple[float, float]]) -> li
         "| | slices/s | against the pair | one slice, median | 95th percentile (ms) | against the pair |",
         "| --- | --- | --- | --- | --- | --- |",
         *(
-            f"| {name} | {rates[name]:.1f} | {rates[name] / best:.1f} × | {single[name][0]:.1f} | "
-            f"{single[name][1]:.1f} | 1/{single[SINGLY][0] / single[name][0]:.1f} |"
+            f"| {name} | {rates[name]:.1f} | {rates[name] / best:.1f} × | "
+            + (
+                f"{single[name][0]:.1f} | {single[name][1]:.1f} | 1/{single[SINGLY][0] / single[name][0]:.1f} |"
+                if name in single
+                else "| | |"
+            )
             for name in rates
         ),
     ]
 
 
-def in_use(rates: dict[str, float], again: float, mirrored: float) -> str:
+def in_use(rates: dict[str, float], again: float, mirrored: float, way: str = "") -> str:
     """The rate where such shares of the slices are looked at again, and mirrored as well."""
-    seconds = (
-        (1 - again) / rates[ONCE] + (again - mirrored) / rates[AGAIN_ALL] + mirrored / rates[MIRRORED_ALL]
-    )
+    once, twice, all_ = (rates[name + way] for name in LIMITS)
+    seconds = (1 - again) / once + (again - mirrored) / twice + mirrored / all_
     best = max(rates[BATCHES], rates[SINGLY])
     return (
-        f"With {again:.1%} of the slices looked at again, {mirrored:.1%} also mirrored, tumorlens analyses "
+        f"With {again:.1%} of the slices looked at again, {mirrored:.1%} also mirrored, tumorlens{way} analyses "
         f"{1 / seconds:.1f} slices a second: {1 / seconds / best:.1f} times the pair at its faster, "
         f"{1 / seconds / rates[BATCHES]:.1f} times the pair in batches of 16, "
         f"{1 / seconds / rates[SINGLY]:.1f} times the pair one by one."
@@ -268,9 +296,10 @@ def report(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """Measure everything; the lines of a Markdown report."""
     bundle = open_bundle(arguments.bundle)
     files = as_pngs(some_slices(arguments.data, arguments.slices), folder)
-    contenders = contenders_on(files, bundle)
-    rates = slices_per_second(contenders, arguments.rounds)
-    single = latencies(contenders, arguments.repeats)
+    with ProcessPoolExecutor(processors(), get_context("spawn"), _load, (arguments.bundle,)) as pool:
+        contenders = contenders_on(files, bundle, pool)
+        rates = slices_per_second(contenders, arguments.rounds)
+    single = latencies([each for each in contenders if PROCESSES not in each.name], arguments.repeats)
     words = ["predict", str(files[0]), "--out", str(folder / "out")]
     words += ["--bundle", str(arguments.bundle)] if arguments.bundle else []
     repeats = arguments.repeats // 3
@@ -280,6 +309,7 @@ def report(arguments: argparse.Namespace, folder: Path) -> list[str]:
         *table(rates, single),
         "",
         in_use(rates, arguments.again, arguments.mirrored),
+        in_use(rates, arguments.again, arguments.mirrored, PROCESSES),
         "",
         floor(bundle),
         "",
