@@ -248,18 +248,17 @@ def contenders_on(files: Sequence[Path], bundle: Bundle, pool: ProcessPoolExecut
 def table(rates: dict[str, float], single: dict[str, tuple[float, float]]) -> list[str]:
     """A row a contender, in Markdown."""
     best = max(rates[BATCHES], rates[SINGLY])
+
+    def alone(name: str) -> str:
+        if name not in single:
+            return "| |"
+        median, slow = single[name]
+        return f"{median:.1f} | {slow:.1f} | 1/{single[SINGLY][0] / median:.1f}"
+
     return [
         "| | slices/s | against the pair | one slice, median | 95th percentile (ms) | against the pair |",
         "| --- | --- | --- | --- | --- | --- |",
-        *(
-            f"| {name} | {rates[name]:.1f} | {rates[name] / best:.1f} × | "
-            + (
-                f"{single[name][0]:.1f} | {single[name][1]:.1f} | 1/{single[SINGLY][0] / single[name][0]:.1f} |"
-                if name in single
-                else "| | |"
-            )
-            for name in rates
-        ),
+        *(f"| {name} | {rates[name]:.1f} | {rates[name] / best:.1f} × | {alone(name)} |" for name in rates),
     ]
 
 
@@ -269,8 +268,8 @@ def in_use(rates: dict[str, float], again: float, mirrored: float, way: str = ""
     seconds = (1 - again) / once + (again - mirrored) / twice + mirrored / all_
     best = max(rates[BATCHES], rates[SINGLY])
     return (
-        f"With {again:.1%} of the slices looked at again, {mirrored:.1%} also mirrored, tumorlens{way} analyses "
-        f"{1 / seconds:.1f} slices a second: {1 / seconds / best:.1f} times the pair at its faster, "
+        f"With {again:.1%} of the slices looked at again, {mirrored:.1%} also mirrored, tumorlens{way}: "
+        f"{1 / seconds:.1f} slices a second, {1 / seconds / best:.1f} times the pair at its faster, "
         f"{1 / seconds / rates[BATCHES]:.1f} times the pair in batches of 16, "
         f"{1 / seconds / rates[SINGLY]:.1f} times the pair one by one."
     )
