@@ -200,7 +200,8 @@ class _Run:
 def _engine_for(options: BatchOptions, chunks: Iterator[Chunk]) -> tuple[Engine, Iterator[Chunk]]:
     """What does the work, and the chunks, of which some may have been looked at to choose it.
 
-    On two cores threads do nearly as much as processes, in a third of the memory. Processes would each take some of a GPU's.
+    On two cores threads do nearly as much as processes, in a third of the memory. Processes would each take
+    some of a GPU's.
     """
     if options.engine is not Engine.LOCAL:
         return options.engine, chunks
