@@ -14,6 +14,7 @@ from tumorlens.cli import pacs as pacs_commands
 from tumorlens.cli import predict as predict_commands
 from tumorlens.cli import serve as serve_commands
 from tumorlens.cli import training as training_commands
+from tumorlens.cli.ending import QuietExit
 from tumorlens.errors import TumorlensError, is_disk_full
 from tumorlens.version import __version__
 
@@ -46,7 +47,9 @@ def main() -> None:
     except KeyboardInterrupt:
         _stopped(130)
     except SystemExit as end:
-        if end.code in (130, 143):  # typer swallows Ctrl-C and exits with this code without a word
+        if end.code in (130, 143) and not isinstance(
+            end, QuietExit
+        ):  # typer swallows Ctrl-C and exits with this code without a word
             _stopped(int(end.code))
         raise
     except OSError as error:

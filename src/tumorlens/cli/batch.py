@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tumorlens.cli.ending import endable
+from tumorlens.cli.ending import QuietExit, endable
 from tumorlens.cli.options import BundlePath, LargestComponent, Uncertainty, say
 from tumorlens.errors import TumorlensError
 
@@ -123,9 +123,10 @@ def _run(
     try:
         with endable(quiet=log_json) as wait:
             return run_batch(source, out, options, _watchers(metrics_file, profile, log_json=log_json), wait)
-    except (KeyboardInterrupt, SystemExit):
-        if not log_json:
-            typer.echo("tumorlens: give the same command again to go on", err=True)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if log_json:
+            raise QuietExit(130 if isinstance(end, KeyboardInterrupt) else end.code) from None
+        typer.echo("tumorlens: give the same command again to go on", err=True)
         raise
     except TumorlensError as error:
         if not log_json:

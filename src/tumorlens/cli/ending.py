@@ -49,6 +49,10 @@ class _Ending:
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
+class QuietExit(SystemExit):
+    """An end by request of which all that is to be said was said."""
+
+
 def _say(stream: int, words: bytes) -> None:
     with contextlib.suppress(OSError):
         os.write(stream, words)  # print isn't reentrant
