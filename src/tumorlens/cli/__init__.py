@@ -47,9 +47,8 @@ def main() -> None:
     except KeyboardInterrupt:
         _stopped(130)
     except SystemExit as end:
-        if end.code in (130, 143) and not isinstance(
-            end, QuietExit
-        ):  # typer swallows Ctrl-C and exits with this code without a word
+        # typer swallows Ctrl-C and exits with this code without a word
+        if end.code in (130, 143) and not isinstance(end, QuietExit):
             _stopped(int(end.code))
         raise
     except OSError as error:
