@@ -15,8 +15,7 @@ class Engine(StrEnum):
     """What does the work.
 
     ``THREADS`` are this process's, ``PROCESSES`` this machine's, ``RAY`` has the workers of a Ray cluster;
-    ``LOCAL`` is ``PROCESSES`` where more than two
-    cores get at least two chunks each, else ``THREADS``.
+    ``LOCAL`` is ``PROCESSES`` where more than two cores get at least two chunks each, else ``THREADS``.
     """
 
     LOCAL = "local"

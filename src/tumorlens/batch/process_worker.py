@@ -44,7 +44,7 @@ def main() -> None:
                     worker = open_worker(asked["source"], asked["out"], options)
                 with beside_others():
                     answer = {"report": worker.analyse_chunk(Chunk.from_json(text)).to_json()}
-            except Exception as error:
+            except Exception as error:  # whatever it is, it is the other process's to raise
                 answer = _told(error)
             _say(answers, answer)
 
