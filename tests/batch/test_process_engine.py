@@ -151,7 +151,8 @@ def test_a_request_to_end_ends_all_processes(request_: signal.Signals, code: int
 def test_ctrl_c_while_processes_begin_waits_for_none_and_prints_no_trace(tmp_path: Path) -> None:
     archive, out = many(tmp_path / "archive", 1000, [png(tmp_path / "one.png")]), tmp_path / "out"
     with command(str(archive), "--out", str(out), "--log-json", "--chunk", "500") as process:
-        wait_for(lambda: workers_of(process.pid))
+        wait_for(lambda: len(workers_of(process.pid)) == 2)
+        time.sleep(0.5)  # all is listed, and the command waits
         os.killpg(process.pid, signal.SIGINT)
         asked = time.monotonic()
         _, err = process.communicate(timeout=60)
