@@ -7,7 +7,8 @@ the networks have never seen (see `looks.py`).
 
 - the bare graphs: ONNX Runtime on tensors that lie ready, the same looks at the same slices, on all cores.
 - files to findings: `read_scan` and `Analyzer`, from MATLAB, DICOM (uncompressed) and PNG files, one by one
-  and, as `tumorlens batch` takes them, four together; also as a share of the bare graphs' rate.
+  and, as `tumorlens batch` takes them, four together, in threads and in as many processes as cores, of one
+  thread each; also as a share of the bare graphs' rate.
 - from one core to two: the same in processes that may use one core and two.
 """
 
@@ -20,10 +21,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from looks import AGAIN, MIRRORED, with_shares
+from looks import AGAIN, MIRRORED, with_limits, with_shares
 from real_slices import as_pngs, some_slices
 from stack import write_slice
 
@@ -32,7 +35,8 @@ from tumorlens.batch.unit import blocks
 from tumorlens.batch.work import TOGETHER
 from tumorlens.bundle import open_bundle
 from tumorlens.ensemble import Batch, Ensemble, Outputs
-from tumorlens.parallel import in_order, processors
+from tumorlens.judgement import LookAgain
+from tumorlens.parallel import beside_others, in_order, processors
 from tumorlens.preprocess import prepare_image
 
 _BATCH = 4  # as the Analyzer's where it has many slices
@@ -89,6 +93,19 @@ def analysed(analyzer: Analyzer, files: Sequence[Path], together: int) -> int:
     return sum(map(len, found))
 
 
+_workers: list[Analyzer] = []  # of a process that is one
+
+
+def _load(*limits: LookAgain | None) -> None:
+    """Make this process a worker."""
+    _workers.append(Analyzer(with_limits(open_bundle().load(), *limits)))
+
+
+def _found(files: Sequence[Path]) -> int:
+    with beside_others():
+        return len(_workers[0].analyze_batch([read_scan(path) for path in files]))
+
+
 def prepared(files: Sequence[Path], size: int) -> list[Batch]:
     """(1, 1, size, size) each."""
     return [prepare_image(read_scan(path).pixels[0], size)[None, None] for path in files]
@@ -101,7 +118,11 @@ def measure(files: Sequence[Path], rounds: int) -> None:
     ensemble = with_shares(bundle, images)
     analyzer, tensors = Analyzer(ensemble), ready_tensors(ensemble, images)
     looks = sum(len(tensor) for _, tensor in tensors) / len(files)
-    with tempfile.TemporaryDirectory() as folder:
+    limits = (ensemble.judgement.second_look, ensemble.judgement.third_look)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(processors(), get_context("spawn"), _load, limits) as pool,
+    ):
         kinds = files_of(files, Path(folder))
         work: dict[str, Callable[[], object]] = {
             "graphs": lambda: list(in_order(lambda told: ensemble.models[told[0]](told[1]), tensors))
@@ -111,6 +132,9 @@ def measure(files: Sequence[Path], rounds: int) -> None:
                 work[f"{kind}, {words}"] = lambda paths=paths, together=together: analysed(  # type: ignore[misc]
                     analyzer, paths, together
                 )
+            work[f"{kind}, {TOGETHER} together, in processes"] = lambda paths=paths: sum(  # type: ignore[misc]
+                pool.map(_found, list(blocks(paths, TOGETHER)))
+            )
         rates = in_turns(work, len(files), rounds)
     print(
         f"{len(files)} real slices, {looks:.2f} looks at each ({AGAIN:.1%} by both networks, {MIRRORED:.1%} "

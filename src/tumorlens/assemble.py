@@ -20,6 +20,7 @@ from tumorlens.scan import Scan
 from tumorlens.tumor_type import TumorType
 
 _MOST_ASKED = 32  # slices of a stack whose strangeness is looked at
+_MUCH = 1 << 20  # bytes; for less, asking for pages takes longer than filling them
 _UNEVEN_ABOVE = 0.05  # of the median distance between slices
 
 
@@ -160,8 +161,8 @@ def _mask(scan: Scan, slices: Sequence[SliceOpinion]) -> tuple[NDArray[np.bool_]
 
 
 def _sparse(shape: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """An empty mask whose memory is taken page by page, where something is outlined."""
-    if sys.platform == "win32":
+    """An empty mask; where it is large, its memory is taken page by page, where something is outlined."""
+    if sys.platform == "win32" or math.prod(shape) < _MUCH:
         return np.zeros(shape, np.bool_)
     memory = mmap.mmap(-1, math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return np.frombuffer(memory, np.bool_).reshape(shape)  # np.zeros would ask for pages of 2 MB

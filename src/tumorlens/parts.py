@@ -57,12 +57,15 @@ def without_small_parts(mask: Mask, probability: NDArray[np.floating], share: fl
         probability: (rows, columns) in [0, 1].
         share: Of what the part that promises most promises, that a part must promise to be kept.
     """
+    if not mask.any():
+        return mask
+    box = box_of(mask)  # small beside the slice
+    parts = slice_parts(mask[box])
+    if parts.max() == 1:
+        return mask
+    promised = np.bincount(parts.ravel(), weights=np.where(mask[box], probability[box], 0).ravel())
+    enough = promised >= share * promised.max()
+    enough[0] = False  # what isn't outlined
     kept = np.zeros_like(mask)
-    if mask.any():
-        box = box_of(mask)  # small beside the slice
-        parts = slice_parts(mask[box])
-        promised = np.bincount(parts.ravel(), weights=np.where(mask[box], probability[box], 0).ravel())
-        enough = promised >= share * promised.max()
-        enough[0] = False  # what isn't outlined
-        kept[box] = enough[parts]
+    kept[box] = enough[parts]
     return kept

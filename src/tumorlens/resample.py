@@ -30,22 +30,23 @@ def resized(square: NDArray[np.generic], size: int, zero: np.floating = _ZERO) -
     Returns:
         (size, size), within the range of what is left of ``square`` but for rounding.
     """
-    turned = np.ascontiguousarray(_rows_resized(square, size, zero).T)
-    return np.ascontiguousarray(_rows_resized(turned, size, turned.dtype.type(0)).T)
+    turned = _rows_resized_and_turned(square, size, zero)
+    return _rows_resized_and_turned(turned, size, turned.dtype.type(0))
 
 
-def _rows_resized(plane: NDArray[np.generic], size: int, zero: np.floating) -> Plane:
-    """(n, columns) to (size, columns)."""
+def _rows_resized_and_turned(plane: NDArray[np.generic], size: int, zero: np.floating) -> Plane:
+    """(n, columns) to (columns, size)."""
     rows, weights = _bands(len(plane), size)
     columns = plane.shape[1]
+    turned = np.empty((columns, size), zero.dtype)
     strip = max(_TOGETHER, _MOST // len(plane))
-    parts = []
     for at in range(0, columns, strip):
         inputs = plane[:, at : at + strip][rows].astype(zero.dtype, copy=False)  # a copy already, by `rows`
         if zero:
             inputs -= zero
-        parts.append(np.matmul(weights, inputs).reshape(-1, min(strip, columns - at))[:size])
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        few = np.matmul(weights, inputs).reshape(-1, inputs.shape[-1])[:size]
+        turned[at : at + strip] = few.T  # narrow strips: their rows share no places in a cache
+    return turned
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,7 @@
 """Where a scan came from: the source's own headers, and the way back to its own geometry."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.tag import BaseTag
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,21 @@ Origin = DicomOrigin | NiftiOrigin
 
 def value_of(dataset: Any, keyword: str) -> Any:
     """An attribute of a DICOM header; None where it is missing or can't be understood."""
-    try:  # asked for first: pydicom's own get makes and catches an exception for what is missing
-        return dataset[keyword].value if keyword in dataset else None
+    tag = _tag(keyword)
+    if tag not in dataset.keys():  # noqa: SIM118 - the dataset itself makes a tag of the tag again, which takes as long
+        return None
+    try:
+        return dataset[tag].value
     except Exception:  # pydicom's converters raise whatever they do
         return None
+
+
+@cache
+def _tag(keyword: str) -> "BaseTag":
+    """What a keyword stands for; pydicom looks it up anew each time."""
+    from pydicom.tag import Tag
+
+    return Tag(keyword)
 
 
 def of_dataset(dataset: Any) -> Identity:
