@@ -1,7 +1,7 @@
 """How fast a bundle is, side by side with the paper's pair and with another public tool, in one run.
 
     python benchmarks/analysis_speed.py --data DIR [--bundle DIR] [--again 0.243] [--mirrored 0.141]
-        [--slices 64] [--rounds 3] [--markdown FILE]
+        [--slices 64] [--format png] [--rounds 3] [--markdown FILE]
 
 Everything is timed from file to finding on the same real slices, in turns, round after round, so that a
 machine's moods hit all alike; medians are printed and their ratios.
@@ -44,7 +44,7 @@ import numpy as np
 import onnxruntime
 import torch
 from looks import AGAIN, MIRRORED, NEVER, with_limits
-from real_slices import as_pngs, some_slices
+from real_slices import as_dicoms, as_pngs, some_slices
 
 from tumorlens import read_scan
 from tumorlens.analyze import Analyzer
@@ -56,6 +56,7 @@ from tumorlens.parallel import beside_others, in_order, processors
 from tumorlens.preprocess import prepare_image, restore_map
 
 BATCH = 16
+FORMATS = {"png": as_pngs, "dicom": as_dicoms}
 Findings = Callable[[Sequence[Path]], object]
 
 
@@ -122,9 +123,9 @@ def in_processes(pool: ProcessPoolExecutor, name: str) -> Findings:
     return lambda files: sum(pool.map(_found, itertools.repeat(name), list(blocks(files, TOGETHER))))
 
 
-def detect_tumor() -> Findings | None:
-    """The other tool, one file after the other, which is all that it offers."""
-    if importlib.util.find_spec("detect_tumor") is None:
+def detect_tumor(file: Path) -> Findings | None:
+    """The other tool, one file after the other, which is all that it offers; of PNG alone."""
+    if file.suffix != ".png" or importlib.util.find_spec("detect_tumor") is None:
         return None
     from detect_tumor import TumorDetector
 
@@ -234,7 +235,7 @@ LIMITS = {ONCE: (NEVER, NEVER), AGAIN_ALL: (None, NEVER), MIRRORED_ALL: (None, N
 
 def contenders_on(files: Sequence[Path], bundle: Bundle, pool: ProcessPoolExecutor) -> list[Contender]:
     """All that are compared, on the same files."""
-    pair, ensemble, other = PaperPair(), bundle.load(), detect_tumor()
+    pair, ensemble, other = PaperPair(), bundle.load(), detect_tumor(files[0])
     ours = {name: on_all_cores(Analyzer(with_limits(ensemble, *both))) for name, both in LIMITS.items()}
     ours |= {name + PROCESSES: in_processes(pool, name) for name in LIMITS}
     theirs: dict[str, Findings] = {
@@ -294,7 +295,7 @@ def from_cold(name: str, words: Sequence[str], repeats: int) -> str:
 def report(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """Measure everything; the lines of a Markdown report."""
     bundle = open_bundle(arguments.bundle)
-    files = as_pngs(some_slices(arguments.data, arguments.slices), folder)
+    files = FORMATS[arguments.format](some_slices(arguments.data, arguments.slices), folder)
     with ProcessPoolExecutor(processors(), get_context("spawn"), _load, (arguments.bundle,)) as pool:
         contenders = contenders_on(files, bundle, pool)
         rates = slices_per_second(contenders, arguments.rounds)
@@ -303,7 +304,7 @@ def report(arguments: argparse.Namespace, folder: Path) -> list[str]:
     words += ["--bundle", str(arguments.bundle)] if arguments.bundle else []
     repeats = arguments.repeats // 3
     lines = [
-        f"{len(files)} real slices as PNG, {arguments.rounds} rounds, {processors()} cores.",
+        f"{len(files)} real slices ({arguments.format}), {arguments.rounds} rounds, {processors()} cores.",
         "",
         *table(rates, single),
         "",
@@ -312,10 +313,10 @@ def report(arguments: argparse.Namespace, folder: Path) -> list[str]:
         "",
         floor(bundle),
         "",
-        f"`tumorlens predict one.png` {from_cold('tumorlens', words, repeats)}",
+        f"`tumorlens predict` {from_cold('tumorlens', words, repeats)}",
     ]
     if OTHER in rates and Path(sys.executable).with_name("detect-tumor").exists():
-        lines.append(f"`detect-tumor one.png` {from_cold('detect-tumor', [str(files[0])], repeats)}")
+        lines.append(f"`detect-tumor` {from_cold('detect-tumor', [str(files[0])], repeats)}")
     mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [*lines, f"This benchmark's own process, PyTorch included: {mine:.0f} MB."]
 
@@ -330,6 +331,7 @@ def main() -> None:
         "--mirrored", type=float, default=MIRRORED, help="share of them also looked at mirrored"
     )
     parser.add_argument("--slices", type=int, default=64)
+    parser.add_argument("--format", choices=FORMATS, default="png", help="of the files")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=30, help="of a single slice")
     parser.add_argument("--markdown", type=Path, help="also write the report here")

@@ -27,8 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from looks import AGAIN, MIRRORED, with_limits, with_shares
-from real_slices import as_pngs, some_slices
-from stack import write_slice
+from real_slices import as_dicoms, as_pngs, some_slices
 
 from tumorlens import Analyzer, read_scan
 from tumorlens.batch.unit import blocks
@@ -67,11 +66,7 @@ def ready_tensors(ensemble: Ensemble, images: Sequence[Batch]) -> list[tuple[int
 
 def files_of(files: Sequence[Path], folder: Path) -> dict[str, list[Path]]:
     """The same slices in several formats."""
-    dicoms = [folder / f"{file.stem}.dcm" for file in files]
-    for index, (file, dicom) in enumerate(zip(files, dicoms, strict=True), start=1):
-        pixels = read_scan(file).pixels[0].astype(np.int16)
-        write_slice(dicom, pixels, index, (f"1.2.3.{index}", f"1.2.4.{index}"))
-    return {"MATLAB": list(files), "DICOM": dicoms, "PNG": as_pngs(files, folder)}
+    return {"MATLAB": list(files), "DICOM": as_dicoms(files, folder), "PNG": as_pngs(files, folder)}
 
 
 def in_turns(work: dict[str, Callable[[], object]], count: int, rounds: int) -> dict[str, float]:

@@ -28,8 +28,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pydicom import dcmread
 from pydicom.uid import generate_uid
+from real_slices import write_slice
 from scipy import ndimage
-from stack import write_slice
 from tumor_free import without_tumor
 
 from tumorlens import read_scan

@@ -26,8 +26,8 @@ from looks import with_shares
 from memory import peak_of
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import generate_uid
+from real_slices import write_slice
 
 from tumorlens import Analyzer, read_scan
 from tumorlens.bundle import open_bundle
@@ -46,25 +46,6 @@ def scaled_slices(size: int) -> list[NDArray[np.int16]]:
         picture = Image.fromarray(read_scan(path).pixels[0].astype(np.float32))
         found.append(np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)).astype(np.int16))
     return found
-
-
-def write_slice(path: Path, pixels: NDArray[np.int16], index: int, uids: tuple[str, str]) -> None:
-    """One slice of a series as a DICOM file."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = MRImageStorage, meta.MediaStorageSOPInstanceUID
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uids
-    dataset.Modality, dataset.SeriesDescription, dataset.InstanceNumber = "MR", "t1 +C", index + 1
-    dataset.PixelSpacing, dataset.SliceThickness = [0.49, 0.49], 1
-    dataset.ImageOrientationPatient, dataset.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, index]
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
-    dataset.PixelData = pixels.tobytes()
-    dataset.save_as(path, enforce_file_format=True)
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -43,6 +43,16 @@ def rows(analyzers: list[Analyzer], dataset: TumorDataset, positions: range) -> 
     return np.array(told)
 
 
+def told_in_words(told: NDArray[np.float64]) -> str:
+    """What `rows` come to."""
+    first, second, agreement, same, apart = told.T
+    return (
+        f"{len(told)} slices: Dice with the experts {first.mean():.4f} and {second.mean():.4f}, with each "
+        f"other {agreement.mean():.4f} (at least {agreement.min():.3f}); the same types {same.mean():.2%}, "
+        f"probabilities within {apart.max():.4f}"
+    )
+
+
 def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -52,13 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.data)
     analyzers = [Analyzer(bundle) for bundle in arguments.bundles]
-    told = rows(analyzers, dataset, range(0, len(dataset), arguments.every))
-    first, second, agreement, same, apart = told.T
-    print(
-        f"{len(told)} slices: Dice with the experts {first.mean():.4f} and {second.mean():.4f}, with each "
-        f"other {agreement.mean():.4f} (at least {agreement.min():.3f}); the same types {same.mean():.2%}, "
-        f"probabilities within {apart.max():.4f}"
-    )
+    print(told_in_words(rows(analyzers, dataset, range(0, len(dataset), arguments.every))))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from pydicom.uid import generate_uid
-from stack import write_slice
+from real_slices import write_slice
 
 from tumorlens import read_scan
 from tumorlens.preprocess import to_unit_range
