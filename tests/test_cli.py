@@ -261,6 +261,30 @@ def test_series_are_listed_with_the_one_that_is_taken(tumorlens: Tumorlens, tmp_
     assert lines[3].startswith("predict takes series 2 of 3")
 
 
+def test_the_series_of_each_study_in_a_folder_are_listed_as_predict_takes_them(
+    tumorlens: Tumorlens, tmp_path: Path
+) -> None:
+    volume = np.arange(6 * 64, dtype=np.int16).reshape(6, 8, 8)
+    for study, series in ((1, 1), (1, 2), (2, 3)):
+        tags = {"StudyInstanceUID": f"1.1.{study}", "SeriesInstanceUID": f"1.2.{series}"}
+        write_series(tmp_path / "in" / f"{series}", volume, **tags)
+    code, out, err = tumorlens("series", tmp_path / "in")
+    assert (code, err) == (0, "")
+    assert [line.split(" MR")[0].split(":")[0] for line in out.splitlines()] == [
+        *("study 1 of 2", "1)", "2)", "predict takes series 2 of 2"),
+        *("study 2 of 2", "1)", "predict takes the only one"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", [["predict", "", "--out", "o"], ["predict", "a.png", "--out", ""], ["series", " "]]
+)
+def test_an_empty_path_is_not_the_current_folder(tumorlens: Tumorlens, words: list[str]) -> None:
+    code, out, err = tumorlens(*words)
+    assert (code, out) == (2, "")
+    assert "got an empty text" in " ".join(err.split())
+
+
 def test_two_runs_that_name_are_averaged(
     tumorlens: Tumorlens, tiny: TumorDataset, names: Run, tmp_path: Path
 ) -> None:

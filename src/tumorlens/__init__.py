@@ -22,6 +22,11 @@ __all__ = ["Analyzer", "Finding", "Scan", "__version__", "read_scan"]
 _WHERE = {"Analyzer": "analyze", "Finding": "finding", "Scan": "scan", "read_scan": "scan"}
 
 
+def __dir__() -> list[str]:
+    """Also what isn't imported yet."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Import what takes numpy and ONNX Runtime along only when it is asked for (PEP 562)."""
     if name not in _WHERE:

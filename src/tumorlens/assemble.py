@@ -227,9 +227,13 @@ def _evidence(maps: NDArray[np.floating], named: int) -> NDArray[np.floating]:
 
 def _of_stack(scan: Scan, outlines: Sequence[OutlineStatistics] | None) -> list[FindingWarning]:
     """What is to be known of a stack beyond its slices."""
-    if not scan.is_volume:
-        return []
     found = []
+    if scan.unreadable:
+        files = "1 file" if scan.unreadable == 1 else f"{scan.unreadable} files"
+        message = f"{files} couldn't be read, so that slices may be missing"
+        found.append(FindingWarning(WarningKind.INCOMPLETE, message, scan.unreadable, 1))
+    if not scan.is_volume:
+        return found
     if outlines is not None and (outlines[0].pixels or outlines[-1].pixels):
         pixels = outlines[0].pixels + outlines[-1].pixels
         message = "the outline reaches the first or last slice"

@@ -115,7 +115,7 @@ def test_a_failure_is_told_with_its_place(tmp_path: Path, tumorlens: Tumorlens) 
     (tmp_path / "archive" / "deep").mkdir(parents=True)
     (tmp_path / "archive" / "deep" / "cut.dcm").write_bytes(b"cut")
     _, _, err = tumorlens("batch", str(tmp_path / "archive"), "--out", str(tmp_path / "out"))
-    assert err == "tumorlens: deep: cut.dcm: expected a DICOM file, got something else\n"
+    assert err == "tumorlens: deep/cut.dcm: expected a DICOM file, got something else\n"
 
 
 def test_a_mistake_is_an_object_in_the_log(tumorlens: Tumorlens) -> None:

@@ -97,7 +97,7 @@ def test_a_bad_input_is_a_row_with_its_error(archive: Path, tmp_path: Path) -> N
     assert set(errors) == {"b/broken.png", "b/empty.mat", "b/nowhere.png", "c"}
     assert errors["b/broken.png"].startswith("b/broken.png: expected a MATLAB v7.3 slice, a PNG")
     assert errors["b/nowhere.png"] == "b/nowhere.png: can't be read: No such file or directory"
-    assert errors["c"] == "cut.dcm: expected a DICOM file, got something else"
+    assert errors["c"] == "c/cut.dcm: expected a DICOM file, got something else"
     assert not any(str(tmp_path) in error or "tumorlens-batch" in error for error in errors.values())
 
 
@@ -106,6 +106,23 @@ def test_a_wrong_file_beside_a_study_has_a_row_of_its_own(tmp_path: Path) -> Non
     (tmp_path / "archive" / "one" / "cut.dcm").write_bytes(b"cut")
     go(tmp_path / "archive", tmp_path / "out")
     assert [(row["scan"], row["status"]) for row in rows_of(tmp_path / "out")] == [(1, "ok"), (2, "failed")]
+
+
+def test_results_of_other_runs_are_no_scans(tmp_path: Path) -> None:
+    png(tmp_path / "archive" / "a.png")
+    for out in ("one", "two"):
+        go(tmp_path / "archive", tmp_path / "archive" / out, formats=(Format.OVERLAY,))
+        assert [row["source"] for row in rows_of(tmp_path / "archive" / out)] == ["a.png"]
+
+
+def test_results_need_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = png(tmp_path / "archive" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    for out, words in (("archive", "got that of the scans"), (path, "got a file")):
+        with pytest.raises(TumorlensError, match=f"expected a folder .*{words}"):
+            go("archive", Path(out))
+    with pytest.raises(TumorlensError, match="expected a source of scans, got an empty text"):
+        go("", tmp_path / "out")
 
 
 def test_an_error_that_nobody_thought_of_is_a_row(

@@ -202,7 +202,7 @@ def test_a_report_of_trust_is_whole_and_valid(tmp_path: Path) -> None:
     results = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert results["task"] == "trust"
     assert results["scores"]["energy_inside"]["value"] == 0.25
-    assert results["warnings"] == {"unfamiliar": 0, "no-tumor": 0, "unsure": 0, "edge": 0.25, "uneven": 0}
+    assert results["warnings"] == dict.fromkeys(WarningKind, 0) | {"edge": 0.25}
     assert results["per_class"]["meningioma"]["pointing_game"]["value"] is None
     table = pd.read_csv(tmp_path / "slices.csv", keep_default_na=False)
     assert table["warnings"].tolist() == ["", "", "edge", ""]

@@ -30,6 +30,7 @@ WARNINGS = tuple(
         WarningKind.UNSURE: "unsure between meningioma and glioma",
         WarningKind.EDGE: "the outline touches the image's edge",
         WarningKind.UNEVEN: "the slices lie unevenly, so that volume and place are approximate",
+        WarningKind.INCOMPLETE: "2 files couldn't be read, so that slices may be missing",
     }.items()
 )
 

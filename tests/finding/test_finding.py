@@ -90,4 +90,6 @@ def test_confidence_says_what_it_has_been_worth() -> None:
 def test_a_warning_reads_as_its_message() -> None:
     warning = FindingWarning(WarningKind.EDGE, "the outline touches the image's edge", 3, 1)
     assert f"{warning}" == "the outline touches the image's edge"
-    assert [str(kind) for kind in WarningKind] == ["unfamiliar", "no-tumor", "unsure", "edge", "uneven"]
+    assert [str(kind) for kind in WarningKind] == [
+        *("unfamiliar", "no-tumor", "unsure", "edge", "uneven", "incomplete")
+    ]

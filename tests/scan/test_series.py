@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
-from pydicom.uid import ComprehensiveSRStorage, CTImageStorage, generate_uid
+from pydicom.uid import ComprehensiveSRStorage, CTImageStorage, MediaStorageDirectoryStorage, generate_uid
 
 from tests.dicom_files import AXIAL, CORONAL, SAGITTAL, affine_of, header, write_enhanced, write_series
 from tests.scan.dicom_slice import refusal
@@ -314,10 +314,26 @@ def test_a_slice_without_a_place_is_left_beside_the_volume(tmp_path: Path) -> No
 # What is left out or refused
 
 
-def test_a_damaged_file_is_left_out_of_a_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bytes_", [0, 300, 700])
+def test_a_damaged_file_is_left_out_of_a_folder_and_counted(tmp_path: Path, bytes_: int) -> None:
     paths = write_series(tmp_path, volume())
-    paths[5].write_bytes(paths[5].read_bytes()[:300])
-    assert np.array_equal(read_scan(tmp_path).pixels, volume()[:5])
+    (tmp_path / "last.dcm").write_bytes(paths[5].read_bytes()[:bytes_])
+    paths[5].unlink()
+    scan = read_scan(tmp_path)
+    assert np.array_equal(scan.pixels, volume()[:5])
+    assert scan.unreadable == 1
+
+
+def test_what_is_no_slice_is_not_counted_as_a_damaged_one(tmp_path: Path) -> None:
+    write_series(tmp_path, volume())
+    for kind in (ComprehensiveSRStorage, MediaStorageDirectoryStorage):
+        report = header(SOPClassUID=kind, Modality="SR")
+        report.file_meta.MediaStorageSOPClassUID = kind
+        if kind == MediaStorageDirectoryStorage:
+            del report.SOPClassUID
+        report.save_as(tmp_path / kind.name, enforce_file_format=True)
+    (tmp_path / "readme.txt").write_text("no slice")
+    assert read_scan(tmp_path).unreadable == 0
 
 
 def test_a_slice_whose_pixels_are_cut_short_is_named(tmp_path: Path) -> None:

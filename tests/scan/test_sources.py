@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.dicom_files import write_series
 from tumorlens.errors import TumorlensError
+from tumorlens.scan import read_scan
 from tumorlens.scan.sources import Source, find_sources
 
 
@@ -96,6 +97,41 @@ def test_results_are_not_looked_at_again(tmp_path: Path) -> None:
     picture(tmp_path / "out" / "one-overlay.png")
     assert places(find_sources([tmp_path], leave_out=tmp_path / "out")) == ["one"]
     assert len(find_sources([tmp_path])) == 2
+
+
+def test_a_file_that_is_a_scan_by_its_name_alone_comes_last_and_says_what_is_wrong(tmp_path: Path) -> None:
+    picture(tmp_path / "z.png")
+    for name in ("a.nii", "b.mat", "c.dcm", "d.zip"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "e.txt").write_text("no scan")
+    first, *others = find_sources([tmp_path])
+    assert first.place.name == "z"
+    assert places(others) == ["a", "b", "c", "d"]
+    for source in others:
+        with pytest.raises(TumorlensError, match=r": expected .*, got an empty file$"):
+            source.read()
+
+
+def test_a_damaged_file_beside_a_study_s_own_goes_with_it_and_is_told(tmp_path: Path) -> None:
+    series(tmp_path / "one", StudyInstanceUID="1.2.1")
+    series(tmp_path / "two", StudyInstanceUID="1.2.2")
+    (tmp_path / "one" / "cut.dcm").write_bytes(b"cut")
+    one, two, cut = find_sources([tmp_path])
+    assert (one.read().unreadable, two.read().unreadable) == (1, 0)
+    with pytest.raises(TumorlensError, match=r"cut\.dcm: expected a DICOM file, got something else$"):
+        cut.read()
+
+
+@pytest.mark.parametrize("way", [".", "..", "../here"])
+def test_the_current_folder_has_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    series(tmp_path / "here")
+    (tmp_path / "here" / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "here" / ("below" if way == ".." else ""))
+    [source] = find_sources([Path(way)])
+    assert (source.path.name, source.place) == ("here", Path("here"))
+    assert read_scan(way).source.name == "here"
 
 
 def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:

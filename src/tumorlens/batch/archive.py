@@ -13,6 +13,7 @@ from tumorlens.batch.unit import Unit
 from tumorlens.batch.zip_archive import ZipArchive
 from tumorlens.errors import TumorlensError
 from tumorlens.scan.archive import is_zip
+from tumorlens.scan.folder import has_results
 from tumorlens.scan.reader import read_head
 
 _LISTS = (".txt", ".list", ".lst")
@@ -90,11 +91,12 @@ class LocalFolder:
         target.symlink_to(self._folder / path)
 
     def children(self, folder: str) -> Iterator[Child]:
-        """See `tumorlens.batch.listing.Tree`; links to folders are left out."""
+        """See `tumorlens.batch.listing.Tree`; links to folders and folders of results are left out."""
         with os.scandir(self._folder / folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    if self._left_out is None or Path(entry.path) != self._left_out:
+                    path = Path(entry.path)
+                    if path != self._left_out and not has_results(path):
                         yield Child(entry.name, is_folder=True)
                 elif not entry.is_dir():
                     yield _child(entry)

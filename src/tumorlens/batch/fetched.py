@@ -8,12 +8,9 @@ from pathlib import Path, PurePosixPath
 from tumorlens.batch.archive import Archive
 from tumorlens.batch.unit import StoredFile, Unit
 from tumorlens.errors import TumorlensError
-from tumorlens.scan.reader import is_dicom, read_head
 from tumorlens.scan.sources import Source, find_sources
 
 Map = Callable[[Callable[[StoredFile], None], Iterable[StoredFile]], Iterable[None]]
-
-_DICOM = (".dcm", ".dicom", ".ima")
 
 
 @contextlib.contextmanager
@@ -43,25 +40,13 @@ def fetched(archive: Archive, unit: Unit, copies: Path | None, map_: Map = map) 
         yield folder if unit.is_folder else folder / name
 
 
-def sources_of(unit: Unit, path: Path) -> tuple[list[Source], list[str]]:
-    """The scans of a fetched unit, and what is wrong with files that promise to be DICOM and aren't.
+def sources_of(unit: Unit, path: Path) -> list[Source]:
+    """The scans of a fetched unit.
 
     Raises:
         TumorlensError: There is no scan in it.
     """
-    if not unit.is_folder:
-        return [Source(path, Path(path.name))], []
-    wrong = [
-        f"{file.name}: expected a DICOM file, got something else"
-        for file in path.rglob("*")
-        if file.suffix.lower() in _DICOM and file.is_file() and not is_dicom(read_head(file))
-    ]
-    try:
-        return find_sources([path]), sorted(wrong)
-    except TumorlensError:
-        if wrong:
-            return [], sorted(wrong)
-        raise
+    return find_sources([path]) if unit.is_folder else [Source(path, Path(path.name))]
 
 
 def _fetch(archive: Archive, path: str, target: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from tumorlens.batch.keys import KeySet
-from tumorlens.batch.listing import is_single, tree_units
+from tumorlens.batch.listing import tree_units
 from tumorlens.batch.remote import file_system, is_url, patiently, stamp_of
 from tumorlens.batch.unit import StoredFile, Unit, blocks
+from tumorlens.scan.reader import is_single_name
 
 _BLOCK = 1_000  # lines that are looked at together
 _ASKED_AT_ONCE = 32  # URLs; a store far away takes its time for each
@@ -120,4 +121,4 @@ class ListArchive:
 
 
 def _unit(file: StoredFile) -> Unit:
-    return Unit(file.path, (file,), is_folder=not is_single(file.path))
+    return Unit(file.path, (file,), is_folder=not is_single_name(file.path))

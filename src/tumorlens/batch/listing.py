@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tumorlens.batch.unit import StoredFile, Unit, blocks
+from tumorlens.scan.reader import is_single_name
 
-_SINGLE = (
-    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"),
-    *(".mat", ".nii", ".nii.gz", ".zip"),
-)
 _NO_SCAN = (
     *(".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".htm", ".pdf", ".log"),
     *(".yaml", ".yml", ".parquet", ".py", ".doc", ".docx", ".xls", ".xlsx", ".sha256", ".md5"),
@@ -47,11 +44,6 @@ class Tree(Protocol):
             PermissionError: It may not be listed.
             FileNotFoundError: It is gone.
         """
-
-
-def is_single(name: str) -> bool:
-    """Whether a file of this name is a scan of its own, other than a slice of DICOM."""
-    return name.lower().endswith(_SINGLE)
 
 
 def _is_no_scan(name: str) -> bool:
@@ -112,7 +104,7 @@ class _Walk:
                         folders.append(path)
                     elif _is_no_scan(child.name.lower()):
                         continue
-                    elif is_single(child.name):
+                    elif is_single_name(child.name):
                         yield Unit(path, (StoredFile(path, child.size, child.stamp),))
                     else:
                         rest.add(StoredFile(path, child.size, child.stamp))

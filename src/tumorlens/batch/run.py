@@ -75,6 +75,7 @@ def run_batch(
     """
     options = options or BatchOptions()
     out = _place(out)
+    _refuse_place(source, out)
     archive = open_archive(source, leave_out=out)
     with beside_others():  # the sessions that pictures need: one thread each
         analyzer = Analyzer(options.bundle)
@@ -102,6 +103,16 @@ def _place(out: str) -> str:
     if out.lower().startswith("file://"):
         out = url2pathname(urlsplit(out).path)
     return out if is_url(out) else str(Path(out).resolve())
+
+
+def _refuse_place(source: str, out: str) -> None:
+    """No file, and not the scans' own folder, where results would be taken for scans."""
+    if not source.strip():
+        raise TumorlensError("expected a source of scans, got an empty text; is a variable not set?")
+    if not is_url(out) and Path(out).is_file():
+        raise TumorlensError(f"{out}: expected a folder for the results, got a file; give another --out")
+    if source.rstrip("/") == out.rstrip("/") if is_url(source) else Path(source).resolve() == Path(out):
+        raise TumorlensError(f"{out}: expected a folder of its own for the results, got that of the scans")
 
 
 @dataclass

@@ -126,7 +126,7 @@ class Worker:
             with stages.timed("fetch") as fetch:
                 read.path = here.enter_context(ahead.fetched(unit))
             with stages.timed("read") as seconds:
-                ((source,), _) = sources_of(unit, read.path)
+                (source,) = sources_of(unit, read.path)
                 read.scan = source.read(self._options.series)
             read.seconds = {"fetch_seconds": fetch[0], "read_seconds": seconds[0]}
         return read
@@ -167,11 +167,10 @@ class Worker:
                 with stages.timed("fetch") as fetch:
                     first.path = here.enter_context(ahead.fetched(unit))
                 with stages.timed("read"):
-                    sources, wrong = sources_of(unit, first.path)
+                    sources = sources_of(unit, first.path)
             if first.error is not None or first.path is None:
                 yield self._finished(first, None, stages)
                 return
-            number = 0
             with self._one_stack:  # others may be fetched meanwhile
                 for number, source in enumerate(sources, start=1):
                     read = _Read(unit, first.path, seconds={"fetch_seconds": fetch[0] / len(sources)})
@@ -182,10 +181,6 @@ class Worker:
                         read.seconds["read_seconds"] = seconds[0]
                         finding = self._finding(read, stages)
                     yield self._finished(read, finding, stages, number)
-            for extra, words in enumerate(wrong, start=number + 1):
-                yield self._finished(
-                    _Read(unit, first.path, error=TumorlensError(words)), None, stages, extra
-                )
 
     def _finished(self, read: _Read, finding: Finding | None, stages: Stages, number: int = 1) -> Row:
         """The row of a scan whose files, if any are asked for, are written."""

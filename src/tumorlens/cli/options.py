@@ -37,6 +37,19 @@ Uncertainty = Annotated[
 RecipeName = Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")]
 
 
+def path_given(text: str) -> Path:
+    """A path of the command line.
+
+    An empty one isn't the current folder: a variable that isn't set would give it.
+
+    Raises:
+        typer.BadParameter: It is empty.
+    """
+    if not text.strip():
+        raise typer.BadParameter("expected a path, got an empty text; is a variable not set?")
+    return Path(text)
+
+
 def progress(description: str) -> Callable[[Iterable[T]], Iterable[T]]:
     """A progress bar on a terminal, nothing elsewhere."""
     console = Console(stderr=True)

@@ -12,12 +12,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tumorlens.cli.options import BundlePath, LargestComponent, Uncertainty, need_training_extra, say
+from tumorlens.cli.options import (
+    BundlePath,
+    LargestComponent,
+    Uncertainty,
+    need_training_extra,
+    path_given,
+    say,
+)
 from tumorlens.errors import TumorlensError
 
 if TYPE_CHECKING:
     from tumorlens.analyze import Analyzer
     from tumorlens.predict import Outcome
+    from tumorlens.scan.stack import Stack
 
 app = typer.Typer()
 
@@ -37,10 +45,19 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="SCAN...",
+            parser=path_given,
             help="DICOM files, folders or zips, NIfTI, .mat, PNG, JPEG, TIFF, BMP, or folders of these.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Gets the results, in the places that the scans have.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIRECTORY",
+            parser=path_given,
+            help="Gets the results, in the places that the scans have.",
+        ),
+    ],
     write: Annotated[
         list[str] | None,
         typer.Option(
@@ -85,17 +102,25 @@ def predict(
 
 @app.command(name="series")
 def list_series(
-    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A folder, a zip or a file of DICOM.")],
+    scan: Annotated[
+        Path,
+        typer.Argument(metavar="SCAN", parser=path_given, help="A folder, a zip or a file of DICOM."),
+    ],
 ) -> None:
     """List the DICOM series in a folder or zip, and say which one 'predict' would take."""
     from tumorlens.scan import list_series as stacks_in
     from tumorlens.scan.choice import choose
 
-    stacks = stacks_in(scan)
-    for place, stack in enumerate(stacks, start=1):
-        say(f"{place}) {stack}")
-    _, reason = choose(stacks, None, scan.name)
-    say(f"predict takes {reason or 'the only one'}")
+    studies: dict[str, list[Stack]] = {}
+    for stack in stacks_in(scan):  # predict takes those of a folder one by one
+        studies.setdefault(stack.text("StudyInstanceUID") if scan.is_dir() else "", []).append(stack)
+    for number, stacks in enumerate(studies.values(), start=1):
+        if len(studies) > 1:
+            say(f"study {number} of {len(studies)}")
+        for place, stack in enumerate(stacks, start=1):
+            say(f"{place}) {stack}")
+        _, reason = choose(stacks, None, scan.name)
+        say(f"predict takes {reason or 'the only one'}")
 
 
 def _analyzer(bundle: Path | None, runs: list[Path] | None) -> "Analyzer":

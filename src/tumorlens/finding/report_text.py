@@ -48,6 +48,11 @@ _ADVICE = {
         "used for all.",
         advice="Check that the series is complete. Read volume and slice numbers as approximate.",
     ),
+    WarningKind.INCOMPLETE: _Told(
+        meaning="Files that lie beside those of this series are damaged or empty. Slices of it may be among "
+        "them, and a part of the tumor with these.",
+        advice="Get the series again. Read volume and slice numbers as those of what could be read.",
+    ),
 }
 _OTHER = _Told(
     meaning="The model gave this warning without a further explanation.",

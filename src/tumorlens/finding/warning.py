@@ -13,6 +13,7 @@ class WarningKind(StrEnum):
     ``EDGE``: the outline touches the image's edge or reaches a stack's first or last slice, so that a part
     may lie outside.
     ``UNEVEN``: a stack's slices don't lie equally far apart, so that the volume is approximate.
+    ``INCOMPLETE``: files beside a series' own couldn't be read, so that slices of it may be missing.
     """
 
     UNFAMILIAR = "unfamiliar"
@@ -20,6 +21,7 @@ class WarningKind(StrEnum):
     UNSURE = "unsure"
     EDGE = "edge"
     UNEVEN = "uneven"
+    INCOMPLETE = "incomplete"
 
 
 @dataclass(frozen=True)

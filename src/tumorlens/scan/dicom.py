@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset, Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from tumorlens.errors import TumorlensError
 from tumorlens.scan.decode import (
@@ -29,6 +29,7 @@ from tumorlens.scan.limits import check_size
 from tumorlens.scan.origin import value_of
 
 _LARGEST_PRIVATE = 1 << 10  # bytes of a private element that is kept
+_IMAGE = "Image Storage"  # ends the names of kinds that have a picture
 _NOT_PERPENDICULAR = 0.01  # cosine between rows and columns from which on a direction makes no sense
 
 
@@ -181,11 +182,16 @@ class Frame:
         return rescaled(values, slope, intercept)
 
 
+class NoPictureError(TumorlensError):
+    """A DICOM file of a kind that has no picture, such as a report."""
+
+
 def read_frames(path: Path) -> list[Frame]:
     """The frames of a DICOM file, in their order, without pixels.
 
     Raises:
-        TumorlensError: It is damaged or holds no picture.
+        NoPictureError: It is none that has a picture.
+        TumorlensError: It is damaged.
     """
     try:
         with path.open("rb") as file:
@@ -200,7 +206,8 @@ def read_frames(path: Path) -> list[Frame]:
             f"{path.name}: expected a whole DICOM file, but {_reason(error)}; get it again"
         ) from error
     if not rows or not columns or (place is None and syntax != DeflatedExplicitVRLittleEndian):
-        raise TumorlensError(
+        refusal = NoPictureError if _is_other(header) else TumorlensError
+        raise refusal(
             f"{path.name}: expected a DICOM file with a picture, got {_kind(header)}; "
             "choose the MR series itself"
         )
@@ -221,6 +228,14 @@ def _header(path: Path, file: BinaryIO, tags: list[str] | None = None) -> Datase
     """All before the pixels, or some tags of it; the file is then at the pixels."""
     refuse_deflated_bomb(path, file)
     return pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
+
+
+def _is_other(header: Dataset) -> bool:
+    """Whether it says to be of a kind that has no picture."""
+    uid = value_of(header, "SOPClassUID") or value_of(
+        getattr(header, "file_meta", {}), "MediaStorageSOPClassUID"
+    )
+    return bool(uid) and not UID(str(uid)).name.endswith(_IMAGE)
 
 
 def _kind(header: Dataset) -> str:

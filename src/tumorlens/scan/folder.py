@@ -7,6 +7,9 @@ from pathlib import Path
 DONE_FILE = ".tumorlens-done"
 """In a folder of results: what was finished (`tumorlens.predict`)."""
 
+BATCH_FILE, BATCH_ROWS = "batch.json", "rows"
+"""A file and a folder in a folder of results of `tumorlens.batch`."""
+
 _FOLDS = "cvind.mat"  # of the published dataset, beside its slices
 
 
@@ -22,9 +25,14 @@ def files_in(folder: Path, leave_out: Path | None = None) -> Iterator[Path]:
     left_out = None if leave_out is None else leave_out.resolve()
 
     def is_wanted(place: Path) -> bool:
-        hidden = place.name.startswith(".")
-        return not (hidden or (place / DONE_FILE).exists() or place.resolve() == left_out)
+        return not (place.name.startswith(".") or has_results(place) or place.resolve() == left_out)
 
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if is_wanted(Path(where, name)))
         yield from (Path(where, name) for name in sorted(names) if name[0] != "." and name != _FOLDS)
+
+
+def has_results(folder: Path) -> bool:
+    """Whether a folder is one that got results, of `tumorlens.predict` or of `tumorlens.batch`."""
+    batch = (folder / BATCH_FILE).exists() and (folder / BATCH_ROWS).is_dir()
+    return batch or (folder / DONE_FILE).exists()

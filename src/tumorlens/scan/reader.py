@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _EXPECTED = "a MATLAB v7.3 slice, a PNG, JPEG, TIFF or BMP, a DICOM file, a NIfTI volume, or a zip of these"
 _HEAD = 1024
+_SINGLE = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mat", ".nii", ".nii.gz", ".zip")
+_DICOM = (".dcm", ".dicom", ".ima")
 _MOST_FILES = 100_000
 
 
@@ -39,7 +41,7 @@ def read_scan(path: str | Path, series: str | None = None) -> Scan:
     Raises:
         TumorlensError: There is no such file, it is none of these or damaged, or no series fits.
     """
-    path = Path(path)
+    path = named(Path(path))
     if path.is_dir():
         return _checked(_scan_from_files(path, path, series))
     head = read_head(path)
@@ -58,7 +60,7 @@ def read_series(source: Path, files: Sequence[Path], series: str | None = None) 
         files: Any of them that holds no picture is left out.
         series: As in `read_scan`.
     """
-    return _checked(_scan_of(_stacks_of(files, source), source, series))
+    return _checked(_scan_of(*_stacks_of(files, source), source, series))
 
 
 def list_series(path: str | Path) -> list["Stack"]:
@@ -67,7 +69,7 @@ def list_series(path: str | Path) -> list["Stack"]:
     Raises:
         TumorlensError: There is none, or the archive is damaged.
     """
-    path = Path(path)
+    path = named(Path(path))
     if path.is_dir():
         return _stacks_in(path, path)
     head = read_head(path)
@@ -77,6 +79,11 @@ def list_series(path: str | Path) -> list["Stack"]:
     if not is_dicom(head):
         raise TumorlensError(f"{path}: expected a folder, a zip or a file of DICOM, got something else")
     return _stacks_of_file(path)
+
+
+def named(path: Path) -> Path:
+    """The same place by a path that ends in a name, so that scans and results can be called after it."""
+    return path if path.name not in ("", "..") else path.resolve()
 
 
 @contextlib.contextmanager
@@ -90,7 +97,7 @@ def _named_after(archive: Path, folder: Path) -> Iterator[None]:
 
 def _scan_from_file(path: Path, head: bytes, series: str | None) -> Scan:
     if is_dicom(head):  # first: a DICOM file may begin as a TIFF does
-        return _scan_of(_stacks_of_file(path), path, series)
+        return _scan_of(_stacks_of_file(path), 0, path, series)
     if is_picture(head):
         return scan_from_picture(path)
     if is_matlab(head) or head.startswith(b"MATLAB"):
@@ -99,7 +106,8 @@ def _scan_from_file(path: Path, head: bytes, series: str | None) -> Scan:
 
     if is_nifti(path, head):
         return scan_from_nifti(path)
-    raise TumorlensError(f"{path}: expected {_EXPECTED}, got something else")
+    expected = "a DICOM file" if is_dicom_name(path.name) else _EXPECTED
+    raise TumorlensError(f"{path}: expected {expected}, got {'something else' if head else 'an empty file'}")
 
 
 def _scan_from_files(folder: Path, source: Path, series: str | None) -> Scan:
@@ -107,7 +115,9 @@ def _scan_from_files(folder: Path, source: Path, series: str | None) -> Scan:
     heads = {file: read_head(file) for file in _files(folder, source)}
     dicom = [file for file, head in heads.items() if is_dicom(head)]
     if dicom:
-        return _scan_of(_stacks_of(dicom, source), source, series)
+        stacks, damaged = _stacks_of(dicom, source)
+        damaged += sum(is_dicom_name(file.name) for file in heads.keys() - dicom)
+        return _scan_of(stacks, damaged, source, series)
     others = [file for file, head in heads.items() if is_scan(file, head) and not is_zip(head)]
     if len(others) > 1:
         raise TumorlensError(
@@ -119,11 +129,11 @@ def _scan_from_files(folder: Path, source: Path, series: str | None) -> Scan:
     return dataclasses.replace(_scan_from_file(others[0], heads[others[0]], series), source=source)
 
 
-def _scan_of(stacks: list["Stack"], source: Path, series: str | None) -> Scan:
+def _scan_of(stacks: list["Stack"], unreadable: int, source: Path, series: str | None) -> Scan:
     from tumorlens.scan.choice import choose
 
     stack, reason = choose(stacks, series, source.name)
-    return stack.read(source, reason)
+    return stack.read(source, reason, unreadable)
 
 
 def _stacks_of_file(path: Path) -> list["Stack"]:
@@ -140,28 +150,30 @@ def _stacks_of_file(path: Path) -> list["Stack"]:
 
 def _stacks_in(folder: Path, source: Path) -> list["Stack"]:
     """The DICOM series in a folder."""
-    return _stacks_of([file for file in _files(folder, source) if is_dicom(read_head(file))], source)
+    return _stacks_of([file for file in _files(folder, source) if is_dicom(read_head(file))], source)[0]
 
 
-def _stacks_of(files: Sequence[Path], source: Path) -> list["Stack"]:
-    """The series in DICOM files; those that can't be read or hold no picture are left out.
+def _stacks_of(files: Sequence[Path], source: Path) -> tuple[list["Stack"], int]:
+    """The series in DICOM files, and how many files are damaged.
+
+    These, and those without a picture, are left out.
 
     Raises:
         TumorlensError: All are.
     """
-    from tumorlens.scan.dicom import read_frames
+    from tumorlens.scan.dicom import NoPictureError, read_frames
     from tumorlens.scan.series import stacks_of
 
-    frames, refused = [], []
+    frames, refused = [], list[TumorlensError]()
     for file in files:
         try:
             frames += read_frames(file)
         except TumorlensError as error:
-            refused.append(str(error))
+            refused.append(error)
     if not frames:
         why = f" ({len(refused)} can't be used, such as {refused[0]})" if refused else ""
         raise TumorlensError(f"{source}: expected DICOM files with pictures, found none{why}")
-    return stacks_of(frames)
+    return stacks_of(frames), sum(not isinstance(error, NoPictureError) for error in refused)
 
 
 def _files(folder: Path, source: Path) -> list[Path]:
@@ -183,6 +195,16 @@ def is_scan(path: Path, head: bytes) -> bool:
     from tumorlens.scan.nifti import is_nifti
 
     return is_nifti(path, head)
+
+
+def is_single_name(name: str) -> bool:
+    """Whether a file of this name promises to be a scan of its own, other than a slice of DICOM."""
+    return name.lower().endswith(_SINGLE)
+
+
+def is_dicom_name(name: str) -> bool:
+    """Whether a file of this name promises to be DICOM; many are that have other names."""
+    return name.lower().endswith(_DICOM)
 
 
 def is_dicom(head: bytes) -> bool:

@@ -28,6 +28,7 @@ class Scan:
         affine: (4, 4), brings an index (slice, row, column, 1) to the patient's coordinates in mm, x to the
             left, y to posterior, z to superior (DICOM's LPS); None where the source doesn't say.
         unevenness: By which share of the median step from slice to slice the steps differ from it at most.
+        unreadable: How many files beside its own were damaged or empty, so that slices may be missing.
         series: What it is, such as ``"MR, t1 axial +C, 24 slices"``; None where the source doesn't say.
         reason: Why this series was taken of several; None where there was no choice.
         origin: The source's headers and the way back to its own geometry; None for a picture.
@@ -39,6 +40,7 @@ class Scan:
     slice_spacing: float | None = None
     affine: NDArray[np.float64] | None = field(default=None, compare=False)
     unevenness: float = 0.0
+    unreadable: int = 0
     series: str | None = None
     reason: str | None = None
     origin: Origin | None = field(default=None, compare=False, repr=False)

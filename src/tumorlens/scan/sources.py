@@ -8,7 +8,16 @@ from pathlib import Path
 
 from tumorlens.errors import TumorlensError
 from tumorlens.scan.folder import files_in
-from tumorlens.scan.reader import is_dicom, is_scan, read_head, read_scan, read_series
+from tumorlens.scan.reader import (
+    is_dicom,
+    is_dicom_name,
+    is_scan,
+    is_single_name,
+    named,
+    read_head,
+    read_scan,
+    read_series,
+)
 from tumorlens.scan.scan import Scan
 
 
@@ -46,7 +55,8 @@ def find_sources(paths: Iterable[Path], leave_out: Path | None = None) -> list[S
     """The scans that a user's paths mean.
 
     A file is one scan, whatever it holds. A folder is looked through with all folders below: every picture,
-    MATLAB slice, NIfTI volume and zip is a scan, and so are the DICOM files of each study together.
+    MATLAB slice, NIfTI volume and zip is a scan, and so are the DICOM files of each study together. Files
+    that only by their names are any of these come last; reading them says what is wrong.
 
     Args:
         paths: Files and folders.
@@ -56,7 +66,8 @@ def find_sources(paths: Iterable[Path], leave_out: Path | None = None) -> list[S
         TumorlensError: A folder holds no scan; two scans' results would have the same place.
     """
     found: list[Source] = []
-    for path in paths:
+    for given in paths:
+        path = named(given)
         found += _in_folder(path, leave_out) if path.is_dir() else [Source(path, Path(_stem(path.name)))]
     return _apart(found)
 
@@ -64,6 +75,7 @@ def find_sources(paths: Iterable[Path], leave_out: Path | None = None) -> list[S
 def _in_folder(folder: Path, leave_out: Path | None) -> list[Source]:
     found: list[Source] = []
     dicom: list[Path] = []
+    promised: list[Source] = []
     for file in files_in(folder, leave_out):
         try:
             head = read_head(file)
@@ -71,19 +83,26 @@ def _in_folder(folder: Path, leave_out: Path | None) -> list[Source]:
             head = None  # reading it will say why
         if head is not None and is_dicom(head):
             dicom.append(file)
-        elif head is None or is_scan(file, head):
-            place = file.relative_to(folder)
-            found.append(Source(file, place.with_name(_stem(place.name))))
-    found += _studies(folder, dicom)
-    if not found:
+            continue
+        place = file.relative_to(folder)
+        source = Source(file, place.with_name(_stem(place.name)))
+        if head is None or is_scan(file, head):
+            found.append(source)
+        elif is_single_name(file.name) or is_dicom_name(file.name):
+            promised.append(source)
+    found += _studies(folder, dicom, [each.path for each in promised if is_dicom_name(each.path.name)])
+    if not found and not promised:
         raise TumorlensError(
             f"{folder}: expected a folder with scans (DICOM, NIfTI, .mat, PNG, JPEG, TIFF, BMP), found none"
         )
-    return sorted(found, key=lambda source: source.place)
+    return sorted(found, key=lambda source: source.place) + promised
 
 
-def _studies(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
-    """DICOM files by study, each in the place of the folder that all of its files are in."""
+def _studies(folder: Path, files: Sequence[Path], damaged: Sequence[Path]) -> Iterator[Source]:
+    """DICOM files by study, each in the place of the folder that all of its files are in.
+
+    Damaged files that lie beside a study's own go with it: they may be slices of it.
+    """
     if not files:
         return
     from tumorlens.scan.dicom import study_of
@@ -95,7 +114,8 @@ def _studies(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
         shared = Path(os.path.commonpath([file.parent for file in together]))
         place = shared.relative_to(folder)
         name = Path(folder.resolve().name or "scan") if place == Path() else place
-        yield Source(shared, name, tuple(together))
+        folders = {file.parent for file in together}
+        yield Source(shared, name, (*together, *(file for file in damaged if file.parent in folders)))
 
 
 def _stem(name: str) -> str:

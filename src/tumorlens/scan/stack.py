@@ -152,8 +152,13 @@ class Stack:
         ]
         return ", ".join(parts)
 
-    def read(self, source: Path, reason: str | None = None) -> Scan:
+    def read(self, source: Path, reason: str | None = None, unreadable: int = 0) -> Scan:
         """As a scan, turned the way it is looked at; slices of several are decoded when asked for.
+
+        Args:
+            source: Where it comes from.
+            reason: Why it was taken of several.
+            unreadable: How many files beside its own can't be read.
 
         Raises:
             TumorlensError: It isn't MR or a gray picture, too large, or its only slice can't be decoded.
@@ -171,6 +176,7 @@ class Stack:
             slice_spacing=self.slice_spacing,
             affine=affine,
             unevenness=self.unevenness,
+            unreadable=unreadable,
             series=str(self),
             reason=reason,
             origin=self._origin(turn),

@@ -91,7 +91,7 @@ class Settings(BaseModel):
             reached = self.host if not self.is_local else next(iter(self.hosts), None)
             if reached is not None:
                 raise TumorlensError(
-                    f"expected a token to listen on {reached}, which others can reach, got none; put one "
+                    f"expected a token to be reached as {reached}, since others can, got none; put one "
                     f"of {SHORTEST_TOKEN} characters or more into {TOKEN_VARIABLE} or a --token-file"
                 )
             return self

@@ -33,6 +33,12 @@ const ADVICE = {
     meaning: "The distances between slices differ, perhaps because some are missing; one was used for all.",
     advice: "Check that the series is complete. Read volume and slice numbers as approximate.",
   },
+  incomplete: {
+    meaning:
+      "Files beside those of this series are damaged or empty. Slices of it may be among them, and a part of " +
+      "the tumor with these.",
+    advice: "Get the series again. Read volume and slice numbers as those of what could be read.",
+  },
 };
 const OTHER = {
   meaning: "The model gave this warning without a further explanation.",
