@@ -124,6 +124,26 @@ def test_a_mistake_is_an_object_in_the_log(tumorlens: Tumorlens) -> None:
     assert [json.loads(line)["event"] for line in err.splitlines()][-1] == "error"
 
 
+def test_trouble_with_a_file_is_an_object_in_the_log(
+    archive: Path, tmp_path: Path, tumorlens: Tumorlens
+) -> None:
+    (tmp_path / "Muster_Erika").touch()
+    code, out, err = tumorlens("batch", archive, "--out", tmp_path / "Muster_Erika" / "out", "--log-json")
+    assert (code, out) == (2, "")
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["start", "error"]
+    assert "Muster" not in err
+
+
+@pytest.mark.parametrize("option", ["--metrics-file", "--profile"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    archive: Path, tmp_path: Path, tumorlens: Tumorlens, option: str
+) -> None:
+    words = ("batch", archive, "--out", tmp_path / "out", option)
+    for path in (tmp_path, tmp_path / "nowhere" / "file"):
+        assert_refused(tumorlens(*words, path), f"{path}: expected a file in a folder that exists")
+    assert not (tmp_path / "out").exists()
+
+
 def test_numbers_are_kept_for_prometheus(archive: Path, tmp_path: Path, tumorlens: Tumorlens) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 

@@ -48,7 +48,7 @@ class Watcher:
 
     def changed(self, progress: Progress, report: ChunkReport | None) -> None:
         self.rows = progress.scans
-        if not self.workers:
+        if report is not None and not self.workers:
             self.workers = workers_of(os.getpid())
             for number in self._signals:
                 os.kill(self.workers[0], number)

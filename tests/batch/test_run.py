@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import threading
 import time
 import zipfile
@@ -12,7 +13,7 @@ import pytest
 
 from tests.batch.archives import leftovers, png, rows_of, study, told
 from tumorlens.analyze import Analyzer
-from tumorlens.batch import BatchOptions, Summary, run_batch
+from tumorlens.batch import BatchOptions, Summary, naming, run_batch, work
 from tumorlens.batch.archive import open_archive
 from tumorlens.batch.destination import Destination
 from tumorlens.batch.progress import Progress
@@ -106,6 +107,134 @@ def test_a_wrong_file_beside_a_study_has_a_row_of_its_own(tmp_path: Path) -> Non
     (tmp_path / "archive" / "one" / "cut.dcm").write_bytes(b"cut")
     go(tmp_path / "archive", tmp_path / "out")
     assert [(row["scan"], row["status"]) for row in rows_of(tmp_path / "out")] == [(1, "ok"), (2, "failed")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+def test_a_name_that_results_cannot_have_costs_its_input_alone(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    png(archive / "a.png")
+    png(archive / "a.png.json" / "b.png")  # where the other's result is
+    png(archive / f"{'n' * 245}.png")
+    png(archive / os.fsdecode(b"b\xfcd.png"))
+    go(archive, tmp_path / "out", formats=(Format.JSON,), workers=1)
+    told = {row["source"]: (row["status"], row["error"]) for row in rows_of(tmp_path / "out")}
+    assert len(told) == 4
+    assert told["b?d.png"][0] == "ok"
+    assert {told[name][0] for name in ("a.png", "a.png.json/b.png")} == {"ok", "failed"}
+    status, error = told[f"{'n' * 245}.png"]
+    assert (status, error) == (
+        "failed",
+        "its results can't have its name: File name too long; give it another, or a shorter one",
+    )
+
+
+def test_two_scans_alike_of_one_patient_have_files_of_their_own(tmp_path: Path) -> None:
+    for name in ("Erika_1", "Erika_2"):
+        study(tmp_path / "archive" / name, PatientName="Muster^Erika", StudyInstanceUID=f"1.2.{name[-1]}")
+    go(tmp_path / "archive", tmp_path / "out", formats=(Format.JSON,))
+    one, two = rows_of(tmp_path / "out")
+    assert one["source"] != two["source"]
+    assert one["source"].startswith("scan-")
+    assert not {*one["files"]} & {*two["files"]}
+    assert one["files"][0].startswith(f"files/{one['source']}/")
+
+
+def test_many_damaged_files_of_a_folder_are_told_by_one_look_at_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    known = naming.header_of
+    monkeypatch.setattr(work, "header_of", lambda *given: looked.append(given) or known(*given))
+    study(tmp_path / "archive" / "one")
+    for number in range(20):
+        (tmp_path / "archive" / "one" / f"{number}.dcm").touch()
+    go(tmp_path / "archive", tmp_path / "out")
+    assert [row["status"] for row in rows_of(tmp_path / "out")] == ["ok"] + ["failed"] * 20
+    assert len(looked) == 1
+
+
+def test_a_folder_url_s_results_in_it_are_no_scans(tmp_path: Path) -> None:
+    png(tmp_path / "archive" / "a.png")
+    for _ in range(2):
+        url = (tmp_path / "archive").as_uri()
+        summary = go(url, tmp_path / "archive" / "out", formats=(Format.OVERLAY,))
+    assert (summary.scans, summary.before) == (0, 1)
+    go(tmp_path / "archive", tmp_path / "archive" / "out", formats=(Format.OVERLAY,))  # the same place
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
+def test_a_list_may_begin_with_a_mark_and_name_its_own_folder(tmp_path: Path, encoding: str) -> None:
+    png(tmp_path / "a.png")
+    png(tmp_path / "b" / "c.png")
+    (tmp_path / "list.txt").write_text("a.png\n.\nb\n", encoding)
+    go(tmp_path / "list.txt", tmp_path / "out")
+    assert [row["source"] for row in rows_of(tmp_path / "out")] == ["a.png", "b/c.png"]
+
+
+def test_a_list_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    png(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text("a.png\n", "utf-16")
+    with pytest.raises(TumorlensError, match="expected a list in UTF-8"):
+        go(tmp_path / "list.txt", tmp_path / "out")
+
+
+def test_folders_too_deep_in_each_other_are_a_row(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
+        archive.write(png(tmp_path / "a.png"), "a.png")
+        archive.writestr("d/" * 1500 + "b.png", b"")
+    go(tmp_path / "deep.zip", tmp_path / "out")
+    one, deep = rows_of(tmp_path / "out")
+    assert (one["source"], one["status"]) == ("a.png", "ok")
+    assert "expected at most 100 folders in each other" in deep["error"]
+
+
+def test_a_source_without_scans_leaves_the_results_folder_to_others(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    stop = Stop(9)
+    with pytest.raises(TumorlensError, match="found none"):
+        run_batch(str(tmp_path / "empty"), str(tmp_path / "out"), watchers=[stop])
+    assert stop.words == "failed"
+    png(tmp_path / "archive" / "a.png")
+    assert go(tmp_path / "archive", tmp_path / "out").scans == 1
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"schema_ver'])
+def test_a_damaged_note_of_what_results_depend_on_is_refused(tmp_path: Path, text: str) -> None:
+    png(tmp_path / "archive" / "a.png")
+    go(tmp_path / "archive", tmp_path / "out")
+    (tmp_path / "out" / "batch.json").write_text(text)
+    with pytest.raises(
+        TumorlensError, match=r"batch\.json: expected what rows depend on, got a damaged file"
+    ):
+        go(tmp_path / "archive", tmp_path / "out")
+
+
+def test_watchers_are_told_that_time_has_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tumorlens.batch.run._TELL_EVERY", 0)
+    png(tmp_path / "archive" / "a.png")
+    told = []
+
+    class Told(Stop):
+        def changed(self, progress: Progress, report: ChunkReport | None) -> None:
+            told.append(report)
+
+    options = BatchOptions(workers=1)
+    run_batch(str(tmp_path / "archive"), str(tmp_path / "out"), options, [Told(0)])
+    assert told[0] is None
+    assert len([report for report in told if report]) == 1
+
+
+def test_every_watcher_is_told_the_end_whatever_is_wrong_with_another(tmp_path: Path) -> None:
+    png(tmp_path / "archive" / "a.png")
+
+    class Full(Stop):
+        def ended(self, progress: Progress, words: str) -> None:
+            raise OSError("full")
+
+    last = Stop(9)
+    with pytest.raises(OSError, match="full"):
+        run_batch(str(tmp_path / "archive"), str(tmp_path / "out"), watchers=[Full(9), last])
+    assert last.words == "done"
 
 
 def test_results_of_other_runs_are_no_scans(tmp_path: Path) -> None:

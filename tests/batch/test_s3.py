@@ -66,6 +66,16 @@ def test_a_bucket_has_the_rows_of_its_folder(s3: Any, archive: Path, tmp_path: P
     assert without_keys(pq.read_table("results/run/rows", filesystem=s3).to_pylist()) == without_keys(table)
 
 
+def test_results_in_the_scans_own_folder_are_no_scans(s3: Any, archive: Path) -> None:
+    s3.put(str(archive / "a" / "picture.png"), "archive/in/a/picture.png")
+    options = BatchOptions(formats=(Format.OVERLAY,))
+    for _ in range(2):
+        summary = run_batch("s3://archive/in", "s3://archive/in/a/out", options)
+    assert (summary.scans, summary.before) == (0, 1)
+    with pytest.raises(TumorlensError, match="a folder of its own for the results"):
+        run_batch("s3://archive/in/", "s3://archive/in", options)
+
+
 def test_lists_and_zips_in_a_bucket_are_sources(s3: Any, archive: Path, tmp_path: Path) -> None:
     import shutil
 

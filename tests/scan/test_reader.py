@@ -373,8 +373,8 @@ def test_earlier_results_and_the_list_of_folds_are_no_scans(tmp_path: Path) -> N
         Image.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20)).save(tmp_path / "x.png")
         (tmp_path / "x.png").rename(tmp_path / name)
     (tmp_path / "results" / DONE_FILE).touch()
-    (tmp_path / "batch" / "rows").mkdir(parents=True)
-    for name in ("batch.json", "b.png"):
-        (tmp_path / "batch" / name).touch()
+    (tmp_path / "batch").mkdir()
+    (tmp_path / "batch" / "b.png").touch()
+    (tmp_path / "batch" / "batch.json").write_text('{"schema_version": 1, "source": "x", "model": "y"}')
     assert [path.name for path in files_in(tmp_path)] == ["a.png"]
     assert [path.name for path in files_in(tmp_path / "results")] == ["a-overlay.png"]

@@ -52,7 +52,9 @@ def open_archive(source: str, leave_out: str | None = None) -> Archive:
     if is_url(source):
         if source.lower().endswith(".zip"):
             return ZipArchive.at_url(source)
-        return ListArchive.at_url(source) if source.lower().endswith(_LISTS) else RemoteFolder(source)
+        if source.lower().endswith(_LISTS):
+            return ListArchive.at_url(source)
+        return RemoteFolder(source, leave_out)
     path = Path(source)
     if path.is_dir():
         return LocalFolder(path, None if leave_out is None or is_url(leave_out) else Path(leave_out))

@@ -66,10 +66,10 @@ class Destination:
         Raises:
             TumorlensError: There are results already that depend on something else.
         """
-        known = self._store.read(_ABOUT)
-        if known is not None:
-            self._compare(json.loads(known), identity)
-        elif self._store.names(ROWS):
+        known, has_rows = self._store.read(_ABOUT), bool(self._store.names(ROWS))
+        if known is not None and has_rows:
+            self._compare(self._about(known), identity)
+        elif has_rows:
             raise TumorlensError(
                 f"{self._place}: expected the results of a batch, got other rows; give another --out"
             )
@@ -77,6 +77,17 @@ class Destination:
             text = json.dumps({"schema_version": 1, **identity}, indent=1) + "\n"
             self._store.write(_ABOUT, text.encode())
         self.clean()
+
+    def _about(self, known: bytes) -> dict[str, object]:
+        try:
+            about = json.loads(known)
+        except ValueError:
+            about = None
+        if isinstance(about, dict):
+            return about
+        raise TumorlensError(
+            f"{self._place}/{_ABOUT}: expected what rows depend on, got a damaged file; give another --out"
+        )
 
     def clean(self) -> None:
         """Remove what only a run needs."""

@@ -1,6 +1,7 @@
 """A text file that names scans, a path or URL a line."""
 
 import os
+import posixpath
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,11 @@ from tumorlens.batch.keys import KeySet
 from tumorlens.batch.listing import tree_units
 from tumorlens.batch.remote import file_system, is_url, patiently, stamp_of
 from tumorlens.batch.unit import StoredFile, Unit, blocks
+from tumorlens.errors import TumorlensError
 from tumorlens.scan.reader import is_single_name
 
 _BLOCK = 1_000  # lines that are looked at together
+_TEXT: Any = {"encoding": "utf-8-sig", "errors": "surrogateescape"}  # some editors begin files with a mark
 _ASKED_AT_ONCE = 32  # URLs; a store far away takes its time for each
 
 
@@ -36,7 +39,7 @@ class ListArchive:
     @classmethod
     def at_path(cls, path: Path) -> Self:
         """A list on this machine; relative paths are relative to its folder."""
-        return cls(lambda: path.open(encoding="utf-8", errors="surrogateescape"), path.resolve().parent)
+        return cls(lambda: path.open(**_TEXT), path.resolve().parent)
 
     @classmethod
     def at_url(cls, url: str) -> Self:
@@ -44,7 +47,7 @@ class ListArchive:
         system, path = file_system(url)
 
         def lines() -> Any:
-            return patiently(lambda: system.open(path, "r", encoding="utf-8"), url)
+            return patiently(lambda: system.open(path, "r", **_TEXT), url)
 
         return cls(lines, Path.cwd())
 
@@ -75,6 +78,8 @@ class ListArchive:
         texts = (text for line in lines if (text := line.strip()))
         with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
             for block in blocks(texts, _BLOCK):
+                if any("\0" in text for text in block):
+                    raise TumorlensError("expected a list in UTF-8, got another encoding; save it as UTF-8")
                 stored = pool.map(self._remote_file, filter(is_url, block))
                 for text in block:
                     if is_url(text):
@@ -115,9 +120,10 @@ class ListArchive:
     def _folder_units(self, folder: str) -> Iterator[Unit]:
         from tumorlens.batch.archive import LocalFolder
 
+        below = "" if folder == "." else folder
         for unit in tree_units(LocalFolder(self._folder / folder), study_depth=0):
-            files = tuple(replace(file, path=f"{folder}/{file.path}") for file in unit.files)
-            yield replace(unit, place=f"{folder}/{unit.place}".rstrip("/"), files=files)
+            files = tuple(replace(file, path=posixpath.join(below, file.path)) for file in unit.files)
+            yield replace(unit, place=posixpath.join(below, unit.place).rstrip("/"), files=files)
 
 
 def _unit(file: StoredFile) -> Unit:

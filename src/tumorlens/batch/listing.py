@@ -13,6 +13,7 @@ _NO_SCAN = (
 )
 _NO_SCAN_NAMES = ("readme", "license", "licence", "copying", "changelog", "version", "makefile", "dicomdir")
 _BLOCK = 10_000  # names that are sorted together, so that a folder of millions needs no more memory
+_DEEPEST = 100  # folders in each other
 MOST_FILES = 100_000
 """Of a folder's unit."""
 
@@ -108,9 +109,16 @@ class _Walk:
                         yield Unit(path, (StoredFile(path, child.size, child.stamp),))
                     else:
                         rest.add(StoredFile(path, child.size, child.stamp))
-                for below in folders:
-                    yield from self.units(below, depth + 1, rest if together else None)
+                yield from self._below(folders, depth + 1, rest if together else None)
         except (PermissionError, FileNotFoundError) as error:
             yield Unit(folder, (), is_folder=True, problem=f"can't be listed: {error.strerror or error}")
         if shared is None and rest.files:
             yield rest.unit(folder)
+
+    def _below(self, folders: list[str], depth: int, shared: _Rest | None) -> Iterator[Unit]:
+        problem = f"expected at most {_DEEPEST} folders in each other, got more; move what is deeper"
+        for folder in folders:
+            if depth > _DEEPEST:
+                yield Unit(folder, (), is_folder=True, problem=problem)
+            else:
+                yield from self.units(folder, depth, shared)

@@ -26,7 +26,7 @@ def told_source(unit: Unit, scan: Scan | None) -> str:
     told = unit.place
     if scan is not None:
         place = Path(told)
-        public = public_place(place, scan)
+        public = public_place(place, scan, unit.place)
         told = told if public == place else public.as_posix()  # a URL's slashes stay
     return encodable(told or ".")
 
@@ -40,7 +40,7 @@ def result_place(unit: Unit, scan: Scan | None, number: int) -> PurePosixPath:
         number: Of the scan in its input.
     """
     place = unit.result_place / f"study-{number}" if unit.is_folder else unit.result_place
-    return place if scan is None else PurePosixPath(public_place(Path(place), scan).as_posix())
+    return place if scan is None else PurePosixPath(public_place(Path(place), scan, unit.place).as_posix())
 
 
 def told_error(error: Exception, unit: Unit, path: Path | None, scan: Scan | None) -> str:

@@ -59,7 +59,7 @@ class BatchOptions:
         """All that rows and files depend on; a destination holds the results of one such choice."""
         return {
             "model": model,
-            "formats": sorted(self.formats),
+            "formats": sorted({str(each) for each in self.formats}),
             "uncertainty": self.write.uncertainty,
             "keep_identity": self.write.keep_identity,
             "series": self.series,

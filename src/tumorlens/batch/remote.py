@@ -76,13 +76,15 @@ class RemoteFolder:
 
     Args:
         url: Such as ``s3://bucket/folder``.
+        leave_out: The URL of a folder in it not to look into.
 
     Raises:
         TumorlensError: There is none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, leave_out: str | None = None) -> None:
         self._url = url.rstrip("/")
+        self._left_out = leave_out
         self._system, self._path = file_system(url)
         if not patiently(lambda: self._system.exists(self._path), url):
             raise TumorlensError(f"{url}: expected a folder with scans, found none; look at the name")
@@ -105,9 +107,13 @@ class RemoteFolder:
         entries = patiently(lambda: self._system.ls(path, detail=True), f"{self._url}/{folder}")
         for entry in entries:
             whole = str(entry["name"]).rstrip("/")
-            if whole != path:  # an object store may have an empty object for the folder itself
+            name = whole.rpartition("/")[2]
+            url = "/".join(part for part in (self._url, folder, name) if part)
+            if (
+                whole != path and url != self._left_out
+            ):  # an object store may have an empty object for the folder itself
                 is_folder = entry["type"] == "directory"
-                yield Child(whole.rpartition("/")[2], is_folder, int(entry.get("size") or 0), stamp_of(entry))
+                yield Child(name, is_folder, int(entry.get("size") or 0), stamp_of(entry))
 
 
 def stamp_of(entry: Mapping[str, object]) -> str:

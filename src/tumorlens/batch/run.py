@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -25,6 +25,7 @@ from tumorlens.errors import TumorlensError
 from tumorlens.lock import alone_in
 from tumorlens.parallel import beside_others, processors
 
+_TELL_EVERY = 1  # seconds between two tellings where nothing else is told
 _FEW_WORKERS = 2
 _CHUNKS_EACH = 2  # from which on processes, to each of which chunks are given, are worth their beginning
 
@@ -74,7 +75,7 @@ def run_batch(
         OSError: A result can't be written.
     """
     options = options or BatchOptions()
-    out = _place(out)
+    source, out = _here(source), _whole(_here(out))
     _refuse_place(source, out)
     archive = open_archive(source, leave_out=out)
     with beside_others():  # the sessions that pictures need: one thread each
@@ -83,7 +84,7 @@ def run_batch(
     progress = Progress()
     with contextlib.nullcontext() if is_url(out) else alone_in(Path(out)):
         destination = Destination(out)
-        where = source.rstrip("/") if is_url(source) else str(Path(source).resolve())
+        where = _whole(source)
         destination.claim({"source": where, **options.identity(analyzer.name)})
         run = _Run(where, out, options, archive, analyzer, destination, progress, watchers, wait)
         run.go()
@@ -98,11 +99,14 @@ def run_batch(
     )
 
 
-def _place(out: str) -> str:
-    """Where results go: a URL or, on this machine, a whole path, since Ray's workers may run elsewhere."""
-    if out.lower().startswith("file://"):
-        out = url2pathname(urlsplit(out).path)
-    return out if is_url(out) else str(Path(out).resolve())
+def _here(place: str) -> str:
+    """A URL or, on this machine, a path."""
+    return url2pathname(urlsplit(place).path) if place.lower().startswith("file://") else place
+
+
+def _whole(place: str) -> str:
+    """A URL or a whole path, since Ray's workers may run elsewhere."""
+    return place.rstrip("/") if is_url(place) else str(Path(place).resolve())
 
 
 def _refuse_place(source: str, out: str) -> None:
@@ -111,7 +115,7 @@ def _refuse_place(source: str, out: str) -> None:
         raise TumorlensError("expected a source of scans, got an empty text; is a variable not set?")
     if not is_url(out) and Path(out).is_file():
         raise TumorlensError(f"{out}: expected a folder for the results, got a file; give another --out")
-    if source.rstrip("/") == out.rstrip("/") if is_url(source) else Path(source).resolve() == Path(out):
+    if _whole(source) == out:
         raise TumorlensError(f"{out}: expected a folder of its own for the results, got that of the scans")
 
 
@@ -127,6 +131,7 @@ class _Run:
     watchers: Sequence[Watcher]
     wait: Callable[[float], None]
     failed_before: int = 0
+    told: float = field(default_factory=time.monotonic)
 
     def go(self) -> None:
         count = Count(self.archive, self.options.study_depth, self.progress)
@@ -137,7 +142,11 @@ class _Run:
                 for report in reports:
                     self.progress.add(report)
                     self._tell(report)
-                    self.wait(0)
+                    self._wait(0)
+            if not self.progress.before and not self.progress.units:
+                raise TumorlensError(
+                    f"{self.source}: expected scans (DICOM, NIfTI, .mat, PNG, JPEG, TIFF, BMP), found none"
+                )
             words = "done"
         except DestinationError as error:
             if isinstance(error.__cause__, OSError):
@@ -148,14 +157,27 @@ class _Run:
             raise
         finally:
             count.stop()
-            for watcher in self.watchers:
+            self._end(words)
+
+    def _end(self, words: str) -> None:
+        """Tell every watcher, whatever goes wrong with one; what was wrong with the run counts more."""
+        wrong: list[OSError] = []
+        for watcher in self.watchers:
+            try:
                 watcher.ended(self.progress, words)
-        if not self.progress.before and not self.progress.units:
-            raise TumorlensError(
-                f"{self.source}: expected scans (DICOM, NIfTI, .mat, PNG, JPEG, TIFF, BMP), found none"
-            )
+            except OSError as error:
+                wrong.append(error)
+        if wrong and words == "done":
+            raise wrong[0]
+
+    def _wait(self, seconds: float) -> None:
+        """As ``wait``; the watchers are told now and then that time has passed."""
+        self.wait(seconds)
+        if time.monotonic() - self.told > _TELL_EVERY:
+            self._tell(None)
 
     def _tell(self, report: ChunkReport | None) -> None:
+        self.told = time.monotonic()
         for watcher in self.watchers:
             watcher.changed(self.progress, report)
 
@@ -168,7 +190,7 @@ class _Run:
         units = self.archive.units(self.options.study_depth)
         begin = time.perf_counter()
         for chunk in chunks_of(units, self.options.chunk):
-            self.wait(0)
+            self._wait(0)
             known = self._known(chunk, done)
             self.progress.before += sum(known)
             self.progress.stages.add({"list": time.perf_counter() - begin})
@@ -193,12 +215,12 @@ class _Run:
         engine, chunks = _engine_for(options, chunks)
         if engine is Engine.THREADS:
             worker = Worker(self.analyzer, self.archive, self.destination, options)
-            yield from analyse_in_threads(worker, chunks, options.chunk, options.workers, self.wait)
+            yield from analyse_in_threads(worker, chunks, options.chunk, options.workers, self._wait)
         elif engine is Engine.PROCESSES:
             from tumorlens.batch.process_engine import analyse_in_processes
 
             try:
-                yield from analyse_in_processes(self.source, self.out, options, chunks, self.wait)
+                yield from analyse_in_processes(self.source, self.out, options, chunks, self._wait)
             finally:
                 if not is_url(self.out):
                     self.destination.clean()  # of what killed processes leave

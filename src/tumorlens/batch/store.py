@@ -1,10 +1,12 @@
 """Where results go: a folder on this machine or of an object store; each file whole or not at all."""
 
 import contextlib
+import errno
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from tumorlens import atomic
@@ -76,7 +78,13 @@ class LocalStore:
     def take(self, file: Path, path: str) -> None:
         """See `Store`."""
         target = self._folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            top = self._folder / PurePosixPath(path).parts[0]
+            if top.is_dir():
+                raise
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(top)) from None
         file.replace(target)
 
     def remove(self, path: str) -> None:

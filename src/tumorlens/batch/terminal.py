@@ -23,12 +23,12 @@ class Terminal:
         self._bar = Bar(*columns, console=self._console, disable=not self._is_terminal, transient=True)
         self._task = self._bar.add_task("listing", total=None)
         self._told = time.monotonic()
-        self._bar.start()
 
     def changed(self, progress: Progress, report: ChunkReport | None) -> None:
         """See `Watcher`."""
         for failure in report.failures if report is not None else ():
             print(f"tumorlens: {failure}", file=sys.stderr, flush=True)
+        self._bar.start()  # not before: a run that can't begin leaves the terminal as it is
         done = progress.before + progress.units
         self._bar.update(self._task, total=progress.total, completed=done, description=str(progress))
         if not self._is_terminal and time.monotonic() - self._told > _EVERY:

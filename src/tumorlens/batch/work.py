@@ -1,6 +1,8 @@
 """From a chunk of units to its part: the one way, whatever engine walks it."""
 
 import contextlib
+import errno
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +12,7 @@ from pathlib import Path
 from tumorlens.analyze import Analyzer
 from tumorlens.batch.ahead import Ahead
 from tumorlens.batch.archive import Archive, open_archive
-from tumorlens.batch.destination import Destination
+from tumorlens.batch.destination import FILES, Destination
 from tumorlens.batch.fetched import sources_of
 from tumorlens.batch.naming import header_of, result_place, told_error, told_source
 from tumorlens.batch.options import BatchOptions
@@ -21,6 +23,7 @@ from tumorlens.batch.stages import Stages
 from tumorlens.batch.unit import Chunk, Unit, blocks
 from tumorlens.errors import TumorlensError, is_disk_full
 from tumorlens.finding import Finding
+from tumorlens.finding.privacy import encodable
 from tumorlens.finding.write import refuse_impossible
 from tumorlens.parallel import beside_others
 from tumorlens.scan import Scan
@@ -32,6 +35,7 @@ Map = Callable[[Callable[[Numbered], Rows], Iterable[Numbered]], Iterable[Rows]]
 TOGETHER = 4
 """Pictures that are looked at in one call: as many slices as the analyzer takes at once."""
 _LARGE = 8 << 20  # bytes of a file from which it may be a stack
+_OF_THE_NAME = {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.EINVAL}
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".mat")
 
 
@@ -171,6 +175,7 @@ class Worker:
             if first.error is not None or first.path is None:
                 yield self._finished(first, None, stages)
                 return
+            header = functools.cache(lambda: header_of(unit, first.path))
             with self._one_stack:  # others may be fetched meanwhile
                 for number, source in enumerate(sources, start=1):
                     read = _Read(unit, first.path, seconds={"fetch_seconds": fetch[0] / len(sources)})
@@ -180,17 +185,32 @@ class Worker:
                             read.scan = source.read(self._options.series)
                         read.seconds["read_seconds"] = seconds[0]
                         finding = self._finding(read, stages)
-                    yield self._finished(read, finding, stages, number)
+                    yield self._finished(read, finding, stages, number, header)
 
-    def _finished(self, read: _Read, finding: Finding | None, stages: Stages, number: int = 1) -> Row:
-        """The row of a scan whose files, if any are asked for, are written."""
+    def _finished(
+        self,
+        read: _Read,
+        finding: Finding | None,
+        stages: Stages,
+        number: int = 1,
+        header: Callable[[], Scan | None] | None = None,
+    ) -> Row:
+        """The row of a scan whose files, if any are asked for, are written.
+
+        Args:
+            read: The scan.
+            finding: None where it failed.
+            stages: Gets the time.
+            number: Of the scan in its input.
+            header: The input's `header_of`, where that is asked for more than once.
+        """
         row: Row | None = None
         if finding is not None:
             with _caught(read):
                 row = self._written(read, finding, stages, number)
         known = self._hides(read.scan)
         if row is None:
-            known = known or self._hides(header_of(read.unit, read.path))
+            known = known or self._hides(header() if header else header_of(read.unit, read.path))
             error = read.error or TumorlensError("no scan")
             row = failed_row(told_error(error, read.unit, read.path, known))
         return {
@@ -209,9 +229,8 @@ class Worker:
             if options.formats:
                 place = result_place(read.unit, self._hides(finding.scan), number)
                 with _writing():
-                    row["files"] = self._destination.write_files(
-                        finding, place, options.formats, options.write
-                    )
+                    files = self._destination.write_files(finding, place, options.formats, options.write)
+                row["files"] = [encodable(file) for file in files]
         read.seconds["write_seconds"] = seconds[0]
         return row
 
@@ -260,4 +279,9 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in _OF_THE_NAME and Path(error.filename or "").name != FILES:
+            # the next input's results have other names
+            raise TumorlensError(
+                f"its results can't have its name: {error.strerror}; give it another, or a shorter one"
+            ) from error
         raise DestinationError(f"a result can't be written: {error}") from error

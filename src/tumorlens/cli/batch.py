@@ -128,7 +128,7 @@ def _run(
             raise QuietExit(130 if isinstance(end, KeyboardInterrupt) else end.code) from None
         typer.echo("tumorlens: give the same command again to go on", err=True)
         raise
-    except TumorlensError as error:
+    except (TumorlensError, OSError) as error:
         if not log_json:
             raise
         log("error", "error", kind=type(error).__name__)  # the words may have a path that names a patient
@@ -141,6 +141,9 @@ def _watchers(metrics_file: Path | None, profile: Path | None, *, log_json: bool
     from tumorlens.batch.profile import Profile
     from tumorlens.batch.terminal import Terminal
 
+    for path in (metrics_file, profile):
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise TumorlensError(f"{path}: expected a file in a folder that exists; make it, or name another")
     watchers: list[Watcher] = [JsonLog() if log_json else Terminal()]
     watchers += [] if metrics_file is None else [MetricsFile(metrics_file)]
     watchers += [] if profile is None else [Profile(profile)]

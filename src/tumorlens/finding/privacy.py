@@ -43,15 +43,23 @@ def public_stem(scan: Scan) -> str:
     return public_place(Path(stem or _NEUTRAL), scan).name
 
 
-def public_place(place: Path, scan: Scan) -> Path:
+def public_place(place: Path, scan: Scan, known_as: str | None = None) -> Path:
     """A relative path with neutral names for those that tell whose scan it is.
 
-    A neutral name, such as ``scan-5e3a90b1``, follows from the pixels alone: it is another for every scan,
-    the same every time, and nobody without the scan can work it out.
+    A neutral name, such as ``scan-5e3a90b1``, follows from the pixels and the path: it is another for every
+    scan, also for one that was stored twice, the same every time, and nobody without the scan can work it
+    out.
+
+    Args:
+        place: The path.
+        scan: What lies there.
+        known_as: The path that neutral names follow from; ``place`` by default.
     """
     names = _Names(scan)
+    path = place.as_posix() if known_as is None else known_as
     parts = [
-        f"{_NEUTRAL}-{_digits(scan)}{_ending(part)}" if names.tell(part) else part for part in place.parts
+        f"{_NEUTRAL}-{_digits(scan, path)}{_ending(part)}" if names.tell(part) else part
+        for part in place.parts
     ]
     return Path(*parts)
 
@@ -124,7 +132,7 @@ def _ending(name: str) -> str:
     return next((name[-len(each) :] for each in _ENDINGS if name.lower().endswith(each)), "")
 
 
-def _digits(scan: Scan) -> str:
+def _digits(scan: Scan, path: str) -> str:
     middle = np.ascontiguousarray(scan.slices[len(scan.slices) // 2])
-    known = f"{scan.shape} {scan.affine}".encode()
+    known = f"{scan.shape} {scan.affine} {path}".encode("utf-8", "surrogateescape")
     return hashlib.sha256(middle.tobytes() + known).hexdigest()[:_DIGITS]

@@ -1,5 +1,6 @@
 """The files in a folder and all folders below."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 DONE_FILE = ".tumorlens-done"
 """In a folder of results: what was finished (`tumorlens.predict`)."""
 
-BATCH_FILE, BATCH_ROWS = "batch.json", "rows"
-"""A file and a folder in a folder of results of `tumorlens.batch`."""
+BATCH_FILE = "batch.json"
+"""In a folder of results: on what they depend (`tumorlens.batch`)."""
+BATCH_KEYS = {"schema_version", "source", "model"}
+"""Of the object in that file."""
 
 _FOLDS = "cvind.mat"  # of the published dataset, beside its slices
 
@@ -34,5 +37,12 @@ def files_in(folder: Path, leave_out: Path | None = None) -> Iterator[Path]:
 
 def has_results(folder: Path) -> bool:
     """Whether a folder is one that got results, of `tumorlens.predict` or of `tumorlens.batch`."""
-    batch = (folder / BATCH_FILE).exists() and (folder / BATCH_ROWS).is_dir()
-    return batch or (folder / DONE_FILE).exists()
+    return (folder / DONE_FILE).exists() or _is_of_batch(folder / BATCH_FILE)
+
+
+def _is_of_batch(path: Path) -> bool:
+    try:
+        known = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(known, dict) and known.keys() >= BATCH_KEYS
