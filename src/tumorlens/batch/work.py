@@ -92,7 +92,7 @@ class Worker:
         Args:
             chunk: Units.
             map_: Calls a function on each group of pictures, in any threads, and hands out its results.
-            check: Called between other units; what it raises ends the chunk before its part is written.
+            check: Called between other scans; what it raises ends the chunk before its part is written.
 
         Raises:
             DestinationError: A result can't be written.
@@ -109,7 +109,10 @@ class Worker:
                 found.update(told)
             for number, unit in others:
                 check()
-                found[number] = list(self._alone(unit, ahead, stages))
+                found[number] = []
+                for row in self._alone(unit, ahead, stages):
+                    found[number].append(row)
+                    check()
         check()
         rows = [row for number in sorted(found) for row in found[number]]
         with stages.timed("write"), _writing():
@@ -228,7 +231,7 @@ class Worker:
         with stages.timed("write") as seconds:
             if options.formats:
                 place = result_place(read.unit, self._hides(finding.scan), number)
-                with _writing():
+                with _writing(of_input=True):
                     files = self._destination.write_files(finding, place, options.formats, options.write)
                 row["files"] = [encodable(file) for file in files]
         read.seconds["write_seconds"] = seconds[0]
@@ -275,12 +278,12 @@ def _caught(read: _Read) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _writing() -> Iterator[None]:
+def _writing(*, of_input: bool = False) -> Iterator[None]:
+    """Tell what the destination's trouble is from an input's own, whose results have its name."""
     try:
         yield
     except OSError as error:
-        if error.errno in _OF_THE_NAME and Path(error.filename or "").name != FILES:
-            # the next input's results have other names
+        if of_input and error.errno in _OF_THE_NAME and Path(error.filename or "").name != FILES:
             raise TumorlensError(
                 f"its results can't have its name: {error.strerror}; give it another, or a shorter one"
             ) from error
