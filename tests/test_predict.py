@@ -335,6 +335,16 @@ def test_what_nobody_thought_of_fails_one_scan_and_no_other(
     assert not second.failed
 
 
+def test_a_patient_s_scan_that_was_stored_twice_has_results_for_each(tmp_path: Path) -> None:
+    volume = (np.stack([block((80, 120))] * 3) * 700).astype(np.int16)
+    for number in (1, 2):
+        tags = {"PatientName": "Muster^Erika", "StudyInstanceUID": f"1.2.{number}"}
+        write_series(tmp_path / "in" / f"Erika_{number}", volume, **tags)
+    one, two = predict(analyzer(Outliner()), [tmp_path / "in"], tmp_path / "out", PICTURES)
+    assert one.files
+    assert not {*one.files} & {*two.files}
+
+
 def test_results_need_a_folder(tmp_path: Path) -> None:
     path = _picture(tmp_path / "a.png")
     with pytest.raises(TumorlensError, match=r"a\.png: expected a folder for the results, got a file"):
