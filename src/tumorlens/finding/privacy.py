@@ -134,5 +134,5 @@ def _ending(name: str) -> str:
 
 def _digits(scan: Scan, path: str) -> str:
     middle = np.ascontiguousarray(scan.slices[len(scan.slices) // 2])
-    known = f"{scan.shape} {scan.affine} {path}".encode("utf-8", "surrogateescape")
+    known = f"{scan.shape} {scan.affine} {path}".encode("utf-8", "surrogatepass")
     return hashlib.sha256(middle.tobytes() + known).hexdigest()[:_DIGITS]
