@@ -22,6 +22,7 @@ from tumorlens.batch.rows import SCHEMA
 from tumorlens.errors import TumorlensError
 from tumorlens.finding.document import document
 from tumorlens.finding.write import Format, WriteOptions
+from tumorlens.scan import archive as scan_archive
 from tumorlens.scan import read_scan
 from tumorlens.tumor_type import TumorType
 
@@ -235,6 +236,27 @@ def test_every_watcher_is_told_the_end_whatever_is_wrong_with_another(tmp_path: 
     with pytest.raises(OSError, match="full"):
         run_batch(str(tmp_path / "archive"), str(tmp_path / "out"), watchers=[Full(9), last])
     assert last.words == "done"
+
+
+def test_what_a_zip_holds_lies_where_the_next_run_tidies_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill would leave it there, and it names the patient."""
+    folders = []
+    unpack = scan_archive._unpack
+
+    def noting(path: Path, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], folder: Path) -> None:
+        folders.append(folder)
+        unpack(path, archive, members, folder)
+
+    monkeypatch.setattr(scan_archive, "_unpack", noting)
+    (tmp_path / "archive").mkdir()
+    with zipfile.ZipFile(tmp_path / "archive" / "study.zip", "w") as archive:
+        for path in study(tmp_path / "study"):
+            archive.write(path, path.name)
+    assert go(tmp_path / "archive", tmp_path / "out").failed == 0
+    assert [folder.parent for folder in folders] == [tmp_path / "out" / ".staging"]
+    assert not leftovers(tmp_path / "out")
 
 
 def test_results_of_other_runs_are_no_scans(tmp_path: Path) -> None:

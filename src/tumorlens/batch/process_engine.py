@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from tumorlens.batch.destination import Destination
 from tumorlens.batch.options import BatchOptions
 from tumorlens.batch.remote import StorageError
 from tumorlens.batch.report import ChunkReport
@@ -65,7 +66,9 @@ def analyse_in_processes(
     count = options.workers or processors()
     under_way: set[Future[ChunkReport]] = set()
     with (
-        tempfile.TemporaryDirectory(prefix="tumorlens-batch-", ignore_cleanup_errors=True) as copies,
+        tempfile.TemporaryDirectory(
+            prefix="tumorlens-batch-", dir=Destination(out).staging(), ignore_cleanup_errors=True
+        ) as copies,
         contextlib.closing(
             _Processes({"source": source, "out": out, "options": _as_json(options)}, copies)
         ) as processes,

@@ -134,7 +134,7 @@ class Worker:
                 read.path = here.enter_context(ahead.fetched(unit))
             with stages.timed("read") as seconds:
                 (source,) = sources_of(unit, read.path)
-                read.scan = source.read(self._options.series)
+                read.scan = source.read(self._options.series, self._destination.staging())
             read.seconds = {"fetch_seconds": fetch[0], "read_seconds": seconds[0]}
         return read
 
@@ -185,7 +185,7 @@ class Worker:
                     finding = None
                     with _caught(read):
                         with stages.timed("read") as seconds:
-                            read.scan = source.read(self._options.series)
+                            read.scan = source.read(self._options.series, self._destination.staging())
                         read.seconds["read_seconds"] = seconds[0]
                         finding = self._finding(read, stages)
                     yield self._finished(read, finding, stages, number, header)

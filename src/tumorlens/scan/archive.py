@@ -25,17 +25,21 @@ def is_zip(head: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
+def unpacked(path: Path, within: Path | None = None) -> Iterator[Path]:
     """Yield a temporary folder with an archive's files, numbered in its order; it is gone afterwards.
 
     Hidden files, what macOS adds to archives, and symbolic links are left out.
+
+    Args:
+        path: The archive.
+        within: The folder that gets it; None for the machine's temporary one.
 
     Raises:
         TumorlensError: The archive is damaged, encrypted, too large unpacked, or has names that lead out of
             it.
         OSError: This machine's disk is full.
     """
-    with tempfile.TemporaryDirectory(prefix="tumorlens-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tumorlens-", dir=within) as folder:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()

@@ -29,7 +29,7 @@ _DICOM = (".dcm", ".dicom", ".ima")
 _MOST_FILES = 100_000
 
 
-def read_scan(path: str | Path, series: str | None = None) -> Scan:
+def read_scan(path: str | Path, series: str | None = None, *, unpack_to: Path | None = None) -> Scan:
     """Read a scan: a picture, a MATLAB v7.3 slice, a NIfTI volume, a DICOM file, or a folder or zip of DICOM.
 
     Of several DICOM series the best match for T1 with contrast is taken; ``Scan.reason`` says why.
@@ -37,6 +37,7 @@ def read_scan(path: str | Path, series: str | None = None) -> Scan:
     Args:
         path: A file or a folder.
         series: Which DICOM series: its place in `list_series` from 1, its UID or a part of its description.
+        unpack_to: Has what a zip holds while it is read; None for the machine's temporary folder.
 
     Raises:
         TumorlensError: There is no such file, it is none of these or damaged, or no series fits.
@@ -46,7 +47,7 @@ def read_scan(path: str | Path, series: str | None = None) -> Scan:
         return _checked(_scan_from_files(path, path, series))
     head = read_head(path)
     if is_zip(head):
-        with unpacked(path) as folder, _named_after(path, folder):
+        with unpacked(path, unpack_to) as folder, _named_after(path, folder):
             scan = _checked(_scan_from_files(folder, path, series))
             return dataclasses.replace(scan, slices=np.asarray(scan.slices))  # the files are about to go
     return _checked(_scan_from_file(path, head, series))

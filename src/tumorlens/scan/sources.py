@@ -36,9 +36,11 @@ class Source:
     place: Path
     files: tuple[Path, ...] = field(default=(), repr=False)
 
-    def read(self, series: str | None = None) -> Scan:
+    def read(self, series: str | None = None, unpack_to: Path | None = None) -> Scan:
         """Read it; see `tumorlens.scan.read_scan`."""
-        return read_series(self.path, self.files, series) if self.files else read_scan(self.path, series)
+        if self.files:
+            return read_series(self.path, self.files, series)
+        return read_scan(self.path, series, unpack_to=unpack_to)
 
     @property
     def fingerprint(self) -> str:
