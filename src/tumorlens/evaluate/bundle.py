@@ -47,7 +47,8 @@ def evaluate_bundle(
     ]
     if not positions:
         which = f"folds {sorted(wanted)}" if wanted else "folds not trained on"
-        raise TumorlensError(f"expected slices of {which} in the data, found none; choose others with --fold")
+        others = "choose others" if wanted else "choose with --fold"
+        raise TumorlensError(f"expected slices of {which} in the data, found none; {others}")
     measured = [dataset.entries[position].fold for position in positions]
     absent = sorted((wanted or set()) - set(measured))
     if absent:

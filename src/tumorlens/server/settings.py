@@ -90,8 +90,9 @@ class Settings(BaseModel):
         if self.token is None:
             reached = self.host if not self.is_local else next(iter(self.hosts), None)
             if reached is not None:
+                how = "be reached as" if self.is_local else "listen on"
                 raise TumorlensError(
-                    f"expected a token to be reached as {reached}, since others can, got none; put one "
+                    f"expected a token to {how} {reached}, which others can reach, got none; put one "
                     f"of {SHORTEST_TOKEN} characters or more into {TOKEN_VARIABLE} or a --token-file"
                 )
             return self
