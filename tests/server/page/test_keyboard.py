@@ -189,6 +189,9 @@ def opened_in(visits: Visits, known: Known, tmp_path: Path, state: str) -> Page:
     if state == "comparison":
         page.keyboard.press("s")
         expect(page.locator(".pane .type")).to_have_count(2)
+        expect(page.locator(".pane .viewer-pane:visible")).to_have_count(2)
+        settled(page, 0)  # until each has a viewer, which takes the place of another control
+        settled(page, 1)
     return page
 
 
