@@ -72,7 +72,9 @@ def test_no_such_slices_are_told_before_anything_is_written(
 ) -> None:
     training = Training(dataset="d", licence="l", citation="c", slices=9, folds=trained, weights="w")
     bundle = write_small(tmp_path / "b", training=training)
-    with pytest.raises(TumorlensError, match=r"found none; (choose with --fold|choose others$|leave them out)"):
+    with pytest.raises(
+        TumorlensError, match=r"found none; (choose with --fold|choose others$|leave them out)"
+    ):
         evaluate_bundle(bundle, dataset, tmp_path / "out", folds)
     assert not (tmp_path / "out").exists()
 
