@@ -109,9 +109,8 @@ class RemoteFolder:
             whole = str(entry["name"]).rstrip("/")
             name = whole.rpartition("/")[2]
             url = "/".join(part for part in (self._url, folder, name) if part)
-            if (
-                whole != path and url != self._left_out
-            ):  # an object store may have an empty object for the folder itself
+            # A store may have an empty object for the folder itself.
+            if whole != path and url != self._left_out:
                 is_folder = entry["type"] == "directory"
                 yield Child(name, is_folder, int(entry.get("size") or 0), stamp_of(entry))
 

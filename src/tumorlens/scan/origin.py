@@ -82,7 +82,7 @@ Origin = DicomOrigin | NiftiOrigin
 def value_of(dataset: Any, keyword: str) -> Any:
     """An attribute of a DICOM header; None where it is missing or can't be understood."""
     tag = _tag(keyword)
-    if tag not in dataset.keys():  # noqa: SIM118 - the dataset itself makes a tag of the tag again, which takes as long
+    if tag not in dataset.keys():  # noqa: SIM118 - the dataset itself makes a tag of the tag again
         return None
     try:
         return dataset[tag].value
